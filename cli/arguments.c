@@ -1,0 +1,171 @@
+/* arguments.c - parses a command line against a subcommand's table of options. */
+#include "cli/command.h"
+
+#include "runtime/nearest.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_OPTIONS = 64 };
+
+struct Arguments {
+    const Command *command;
+    const char *value[MAX_OPTIONS]; // text; "" for a flag that was given
+    const char **positional;
+    int count;
+};
+
+static int option_find(const Command *c, const char *name, size_t length)
+{
+    for (int i = 0; c->options && c->options[i].name; i++)
+        if (strlen(c->options[i].name) == length && !strncmp(c->options[i].name, name, length))
+            return i;
+    return -1;
+}
+
+static Status unknown(const Command *c, const char *given)
+{
+    const char *names[MAX_OPTIONS + 2] = {"help"};
+    char name[64] = {0};
+
+    for (int i = 0; c->options && c->options[i].name; i++)
+        names[i + 1] = c->options[i].name;
+    strncpy(name, given + 2, strcspn(given + 2, "=") < 63 ? strcspn(given + 2, "=") : 63);
+    const char *near = nearest_name(name, names);
+    if (near)
+        return fail(E_USAGE, "cairn %s: unknown option --%s; did you mean --%s?", c->name, name,
+                    near);
+    return fail(E_USAGE, "cairn %s: unknown option --%s; see cairn %s --help", c->name, name,
+                c->name);
+}
+
+static Status check_number(const Command *c, const Option *o, const char *value)
+{
+    char *end = NULL;
+
+    errno = 0;
+    if (o->kind == OPTION_INT)
+        (void)strtoll(value, &end, 10);
+    else if (o->kind == OPTION_REAL)
+        (void)strtod(value, &end);
+    else
+        return OK;
+    if (end == value || *end || errno)
+        return fail(E_USAGE, "cairn %s: --%s wants %s, not '%s'", c->name, o->name,
+                    o->kind == OPTION_INT ? "a whole number" : "a number", value);
+    return OK;
+}
+
+static Status take_option(Arguments *a, int argc, char *const argv[], int *i)
+{
+    const Command *c = a->command;
+    const char *text = argv[*i], *equals = strchr(text, '=');
+    const size_t length = equals ? (size_t)(equals - text) - 2 : strlen(text) - 2;
+    const int k = option_find(c, text + 2, length);
+
+    if (k < 0)
+        return unknown(c, text);
+    const Option *o = &c->options[k];
+    if (a->value[k])
+        return fail(E_USAGE, "cairn %s: --%s is given twice", c->name, o->name);
+    if (o->kind == OPTION_FLAG) {
+        a->value[k] = "";
+        return equals ? fail(E_USAGE, "cairn %s: --%s takes no value", c->name, o->name) : OK;
+    }
+    if (!equals && *i + 1 >= argc)
+        return fail(E_USAGE, "cairn %s: --%s wants a value: %s", c->name, o->name, o->argument);
+    a->value[k] = equals ? equals + 1 : argv[++*i];
+    return check_number(c, o, a->value[k]);
+}
+
+Status arguments_parse(const Command *c, int argc, char *const argv[], Arguments **out, bool *help)
+{
+    Arguments *a = calloc(1, sizeof *a);
+    bool options = true;
+    Status s = OK;
+
+    *help = false;
+    if (!a || !(a->positional = calloc((size_t)argc + 1, sizeof *a->positional))) {
+        free(a);
+        return fail(E_MEMORY, "cairn %s: no memory for the command line", c->name);
+    }
+    a->command = c;
+    for (int i = 0; i < argc; i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            *help = true;
+    for (int i = 0; i < argc && !s && !*help; i++) {
+        if (options && !strcmp(argv[i], "--"))
+            options = false;
+        else if (options && !strncmp(argv[i], "--", 2))
+            s = take_option(a, argc, argv, &i);
+        else
+            a->positional[a->count++] = argv[i];
+    }
+    if (!s && !*help && (a->count < c->least || a->count > c->most))
+        s = fail(E_USAGE, "cairn %s: %s argument; usage: cairn %s %s", c->name,
+                 a->count < c->least ? "a missing" : "an extra", c->name, c->synopsis);
+    if (s) {
+        arguments_free(a);
+        return s;
+    }
+    *out = a;
+    return OK;
+}
+
+void arguments_free(Arguments *a)
+{
+    if (a)
+        free(a->positional);
+    free(a);
+}
+
+int arguments_count(const Arguments *a)
+{
+    return a->count;
+}
+
+const char *arguments_at(const Arguments *a, int i)
+{
+    return i < a->count ? a->positional[i] : NULL;
+}
+
+static const char *value_of(const Arguments *a, const char *name)
+{
+    const int k = option_find(a->command, name, strlen(name));
+
+    assert(k >= 0);
+    return a->value[k];
+}
+
+bool arguments_given(const Arguments *a, const char *name)
+{
+    return value_of(a, name) != NULL;
+}
+
+bool arguments_flag(const Arguments *a, const char *name)
+{
+    return value_of(a, name) != NULL;
+}
+
+const char *arguments_text(const Arguments *a, const char *name, const char *otherwise)
+{
+    const char *value = value_of(a, name);
+
+    return value ? value : otherwise;
+}
+
+int64_t arguments_int(const Arguments *a, const char *name, int64_t otherwise)
+{
+    const char *value = value_of(a, name);
+
+    return value ? strtoll(value, NULL, 10) : otherwise;
+}
+
+double arguments_real(const Arguments *a, const char *name, double otherwise)
+{
+    const char *value = value_of(a, name);
+
+    return value ? strtod(value, NULL) : otherwise;
+}

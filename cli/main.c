@@ -1,0 +1,94 @@
+/* main.c - finds the subcommand, parses its line, runs it, prints one line where it fails. */
+#include "cli/command.h"
+
+#include "runtime/nearest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const Command *const COMMANDS[] = {
+#define COMMAND(name) &name##_command,
+#include "cli/commands.def"
+#undef COMMAND
+};
+enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
+
+static void print_overview(FILE *f)
+{
+    fprintf(f,
+            "cairn %s - train, fine-tune, evaluate and serve language models\n\n"
+            "usage: cairn COMMAND [ARGUMENT ...]\n\n",
+            CAIRN_VERSION);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(f, "  %-10s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
+    fprintf(f, "\ncairn COMMAND --help shows its options and an example.\n");
+}
+
+static void print_help(const Command *c)
+{
+    printf("cairn %s - %s\n\nusage: cairn %s %s\n", c->name, c->summary, c->name, c->synopsis);
+    if (c->details)
+        printf("\n%s\n", c->details);
+    if (c->options && c->options[0].name)
+        printf("\noptions:\n");
+    for (int i = 0; c->options && c->options[i].name; i++) {
+        const Option *o = &c->options[i];
+        printf("  --%s %s%*s %s\n", o->name, o->argument ? o->argument : "",
+               (int)(26 - strlen(o->name) - (o->argument ? strlen(o->argument) : 0)), "", o->help);
+    }
+    printf("\nexample:\n  %s\n", c->example);
+}
+
+static const Command *command_find(const char *name)
+{
+    const char *names[COMMAND_COUNT + 1] = {0};
+
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        names[i] = COMMANDS[i]->name;
+        if (!strcmp(COMMANDS[i]->name, name))
+            return COMMANDS[i];
+    }
+    const char *near = nearest_name(name, names);
+    if (near)
+        fprintf(stderr, "cairn: unknown command '%s'; did you mean '%s'?\n", name, near);
+    else
+        fprintf(stderr, "cairn: unknown command '%s'; see cairn --help\n", name);
+    return NULL;
+}
+
+static int exit_code(Status s)
+{
+    return s == OK ? 0 : s == E_USAGE || s == E_CONFIG ? 2 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stderr);
+        return 2;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        print_overview(stdout);
+        return 0;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("cairn %s\n", CAIRN_VERSION);
+        return 0;
+    }
+    const Command *c = command_find(argv[1]);
+    Arguments *a = NULL;
+    bool help = false;
+
+    if (!c)
+        return 2;
+    Status s = arguments_parse(c, argc - 2, argv + 2, &a, &help);
+    if (!s && help)
+        print_help(c);
+    else if (!s)
+        s = c->run(a);
+    arguments_free(a);
+    if (s)
+        fprintf(stderr, "cairn: %s\n", status_text());
+    return exit_code(s);
+}

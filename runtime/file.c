@@ -1,0 +1,167 @@
+/* file.c - reads whole files; writes through a temporary name, fsync and rename. */
+#include "runtime/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static Status read_stream(FILE *f, const char *path, size_t limit, char **text, size_t *bytes)
+{
+    size_t room = 1 << 16, size = 0;
+    char *all = malloc(room + 1);
+
+    while (all) {
+        size += fread(all + size, 1, room - size, f);
+        if (size > limit) {
+            free(all);
+            return fail(E_FORMAT, "%s: longer than the %zu bytes that are read here", path, limit);
+        }
+        if (size < room)
+            break;
+        char *more = realloc(all, 2 * room + 1);
+        if (!more)
+            free(all);
+        all = more;
+        room *= 2;
+    }
+    if (!all)
+        return fail(E_MEMORY, "%s: no memory to read it", path);
+    if (ferror(f)) {
+        free(all);
+        return fail(E_IO, "%s: %s", path, strerror(errno));
+    }
+    all[size] = '\0';
+    *text = all;
+    if (bytes)
+        *bytes = size;
+    return OK;
+}
+
+Status file_read(const char *path, size_t limit, char **text, size_t *bytes)
+{
+    if (file_is_folder(path))
+        return fail(E_IO, "%s: is a folder, expected a file", path);
+    FILE *f = fopen(path, "rb");
+
+    if (!f)
+        return fail(E_IO, "%s: %s", path, strerror(errno));
+    Status s = read_stream(f, path, limit, text, bytes);
+    fclose(f);
+    return s;
+}
+
+Status file_open(FileWriter *w, const char *path)
+{
+    *w = (FileWriter){.path = strdup(path)};
+    if (asprintf(&w->part, "%s.part-%ld", path, (long)getpid()) < 0)
+        w->part = NULL;
+    if (!w->path || !w->part) {
+        free(w->path), free(w->part);
+        *w = (FileWriter){0};
+        return fail(E_MEMORY, "%s: no memory to write it", path);
+    }
+    w->stream = fopen(w->part, "wb");
+    if (!w->stream) {
+        Status s = fail(E_IO, "%s: cannot be written: %s", path, strerror(errno));
+        file_discard(w);
+        return s;
+    }
+    return OK;
+}
+
+static void sync_folder(const char *path)
+{
+    char *copy = strdup(path);
+    int folder = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY) : -1;
+
+    if (folder >= 0) {
+        fsync(folder);
+        close(folder);
+    }
+    free(copy);
+}
+
+Status file_commit(FileWriter *w)
+{
+    bool good = !ferror(w->stream) && fflush(w->stream) == 0 && fsync(fileno(w->stream)) == 0;
+    int reason = errno;
+
+    if (fclose(w->stream) != 0 && good) {
+        reason = errno;
+        good = false;
+    }
+    w->stream = NULL;
+    if (good && rename(w->part, w->path) != 0) {
+        reason = errno;
+        good = false;
+    }
+    Status s = good ? OK : fail(E_IO, "%s: cannot be written: %s", w->path, strerror(reason));
+    if (good)
+        sync_folder(w->path);
+    file_discard(w);
+    return s;
+}
+
+void file_discard(FileWriter *w)
+{
+    if (w->stream)
+        fclose(w->stream);
+    if (w->part)
+        unlink(w->part);
+    free(w->path);
+    free(w->part);
+    *w = (FileWriter){0};
+}
+
+Status file_write(const char *path, const void *bytes, size_t count)
+{
+    FileWriter w;
+    Status s = file_open(&w, path);
+
+    if (s)
+        return s;
+    fwrite(bytes, 1, count, w.stream);
+    return file_commit(&w);
+}
+
+Status file_make_folder(const char *path)
+{
+    char *copy = strdup(path);
+
+    if (!copy)
+        return fail(E_MEMORY, "%s: no memory to make it", path);
+    for (char *slash = copy + 1; *copy && (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        mkdir(copy, 0777); // whatever stops this is found by the last one
+        *slash = '/';
+    }
+    Status s = OK;
+    if (mkdir(copy, 0777) != 0 && (errno != EEXIST || !file_is_folder(path)))
+        s = fail(E_IO, "%s: the folder cannot be made: %s", path,
+                 strerror(errno == EEXIST ? ENOTDIR : errno));
+    free(copy);
+    return s;
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool file_is_folder(const char *path)
+{
+    struct stat s;
+
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+char *file_path(const char *folder, const char *name)
+{
+    char *path = NULL;
+
+    return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}

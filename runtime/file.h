@@ -1,0 +1,39 @@
+/* file.h - whole files in, whole files out.
+ *
+ * A file is written under a temporary name beside its own (path + ".part-<pid>"), flushed to the
+ * disk and renamed by file_commit(): under its own name it is complete or absent. All failures
+ * are E_IO and name the path and the system's reason.
+ */
+#ifndef RUNTIME_FILE_H
+#define RUNTIME_FILE_H
+
+#include "runtime/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* Reads at most `limit` bytes (more: E_FORMAT) into *text, which the caller frees; a NUL follows
+ * the last byte. `bytes` may be NULL. */
+MUST_CHECK Status file_read(const char *path, size_t limit, char **text, size_t *bytes);
+
+typedef struct FileWriter {
+    FILE *stream; // write here; errors are found by file_commit()
+    char *path, *part;
+} FileWriter;
+
+MUST_CHECK Status file_open(FileWriter *w, const char *path); // creates the temporary file
+MUST_CHECK Status file_commit(FileWriter *w); // flush, fsync, close, rename; on failure discards
+void file_discard(FileWriter *w);             // removes it; harmless after file_commit()
+
+/* file_open, fwrite, file_commit in one. */
+MUST_CHECK Status file_write(const char *path, const void *bytes, size_t count);
+
+MUST_CHECK Status file_make_folder(const char *path); // with its parents; fine if it exists
+bool file_exists(const char *path);
+bool file_is_folder(const char *path);
+
+/* "<folder>/<name>" in memory that the caller frees; NULL when out of memory. */
+char *file_path(const char *folder, const char *name);
+
+#endif
