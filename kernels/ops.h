@@ -1,0 +1,131 @@
+/* ops.h - the operators, as models call them.
+ *
+ * op_x() records operator x, defined in kernels/x.c with its shape rule, CPU kernels and gradient.
+ * Shapes: B sequences, T longest sequence, N rows (tokens), C width, H heads, D width of a head,
+ * V vocabulary, S keys, O outputs. Activations are [N, C] in F32, BF16 or F16; every one of these
+ * returns NULL where the graph has failed. `Rows` (runtime/batch.h) says which rows belong to which
+ * sequence. Weight matrices and embeddings may be F32 or the activations' dtype; biases and norm
+ * weights F32 or the activations' dtype.
+ */
+#ifndef KERNELS_OPS_H
+#define KERNELS_OPS_H
+
+#include "runtime/batch.h"
+#include "runtime/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* y = a + b, same shape [N, C]; both may be strided. */
+Tensor *op_add(Graph *g, Tensor *a, Tensor *b);
+
+/* Layer normalisation over the columns (Ba et al. 2016): z = (x - mean) / sqrt(variance +
+ * epsilon), y = z * weight + bias; x [N, C], weight [C], bias [C]. */
+typedef struct LayernormArgs {
+    float epsilon;
+} LayernormArgs;
+Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, LayernormArgs args);
+
+/* sum = x + residual, y = layernorm(sum); both [N, C]. *sum may be NULL: nobody else reads it. */
+Tensor *op_add_layernorm(Graph *g, Tensor *x, Tensor *residual, Tensor *weight, Tensor *bias,
+                         LayernormArgs args, Tensor **sum);
+
+/* Attention of q [N, H*D] on k, v [S rows, KV*D] (Vaswani et al. 2017; blocked and without
+ * materialised scores: Dao 2023), sequence by sequence: y = softmax(scale q k^T) v. q, k and v may
+ * be column views. keys: the offsets of k and v where they differ from q's (cross attention, cached
+ * decoding), else keys.offsets NULL. heads counts the heads of q, kv_heads those of k and v
+ * (grouped: q head h uses kv head h / (heads / kv_heads)). causal: query i of T sees keys j <= i +
+ * (S - T). window > 0: and only keys j > i + (S - T) - window. dropout: probability for the
+ * softmaxed scores, drawn as runtime/philox.h says with `step` I32 [STEP_INTEGERS] (NULL where
+ * dropout is 0). scale 0 is 1 / sqrt(D). Rows beyond the true count: zero. */
+typedef struct AttentionArgs {
+    int heads, kv_heads;
+    float scale;
+    float dropout;
+    bool causal;
+    int window;
+    int64_t longest, longest_keys; // buckets; filled by op_attention()
+} AttentionArgs;
+Tensor *op_attention(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Rows *rows, const Rows *keys,
+                     Tensor *step, AttentionArgs args);
+
+/* loss [1] F32 = sum over rows of -log softmax(logits)[target] times the target weight of the step
+ * scalars F32 [STEP_SCALARS]. logits [N, V], target I32 [N]; a target that is negative or beyond V
+ * is ignored, as are rows beyond the true count. label_smoothing in PyTorch's meaning. ignored
+ * columns: logits beyond `classes` (0: V) do not count (a padded vocabulary). */
+typedef struct CrossEntropyArgs {
+    float label_smoothing;
+    int64_t classes;
+} CrossEntropyArgs;
+Tensor *op_cross_entropy(Graph *g, Tensor *logits, Tensor *target, const Rows *rows,
+                         Tensor *scalars, CrossEntropyArgs args);
+
+/* Extractive question answering: for column j of logits [N, K] a softmax over each sequence's rows;
+ * loss [1] F32 = target weight / K * sum over sequences and columns of -log p[target]. target I32
+ * [B, K], a row's place in its sequence; one outside [0, length) is ignored, as Hugging Face does.
+ * K = 2: start and end. */
+Tensor *op_span_cross_entropy(Graph *g, Tensor *logits, Tensor *target, const Rows *rows,
+                              Tensor *scalars);
+
+/* y = x * m / (1 - p), m drawn as runtime/philox.h says; x [N, C]. In a graph that is not for
+ * training, or with p = 0, returns x. step I32 [STEP_INTEGERS]. */
+Tensor *op_dropout(Graph *g, Tensor *x, const Rows *rows, Tensor *step, float p);
+
+/* y[n] = sum over i of table_i[ids_i[n]]; ids I32 [N], table [V, C]; up to three tables (words,
+ * positions, segments; NULL where fewer). Rows beyond the true count: zero, whatever their ids.
+ * The gradient of a table is summed in a fixed order. dtype: of y. */
+Tensor *op_embedding(Graph *g, const Rows *rows, Dtype dtype, Tensor *ids, Tensor *table,
+                     Tensor *ids2, Tensor *table2, Tensor *ids3, Tensor *table3);
+
+/* y[i] = x[index[i]]: rows of x [N, C] by index I32 [M]; a negative index gives a row of zeros. The
+ * gradient is summed in a fixed order. */
+Tensor *op_gather(Graph *g, Tensor *x, Tensor *index);
+
+/* y = x Phi(x), or its tanh form (Hendrycks and Gimpel 2016). */
+typedef enum { ACTIVATION_NONE, ACTIVATION_GELU, ACTIVATION_GELU_TANH } Activation;
+Tensor *op_gelu(Graph *g, Tensor *x, Activation form);
+
+/* y = act(x w^T + b); x [N, C], w [O, C], b [O] or NULL -> [N, O]. dtype of y is that of x. */
+Tensor *op_linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, Activation act);
+
+/* Over the columns of x [N, C]. */
+Tensor *op_softmax(Graph *g, Tensor *x);
+Tensor *op_tanh(Graph *g, Tensor *x);
+
+/* The norm of the flat gradient F32 [P] (of the whole trained range; sum of squares in fixed slices,
+ * double precision), unscaled by the loss scale; then decides on the device whether this update
+ * counts. Writes training F32 [TRAINING_SCALARS]: norm, factor = min(1, max_norm / (norm + 1e-6)) /
+ * loss scale (max_norm 0: no clipping; 0 where the norm is not finite), and counters I32
+ * [TRAINING_INTEGERS]; with loss scaling (growth_interval > 0) halves the scale on overflow and
+ * doubles it after that many applied updates. */
+typedef struct GlobalNormArgs {
+    float max_norm;
+    int growth_interval;
+} GlobalNormArgs;
+void op_global_norm(Graph *g, Tensor *gradient, Tensor *training, Tensor *counters,
+                    GlobalNormArgs args);
+
+/* AdamW (Loshchilov and Hutter 2019) over a flat range F32 [P], in one launch: g = factor *
+ * gradient; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; with bias correction m / (1
+ * - beta1^t), v / (1 - beta2^t), t = applied updates;
+ *   w -= learning_rate * (m / (sqrt(v) + epsilon) + weight_decay w)
+ * the first `decayed` elements with weight decay, the rest without. Without bias correction this is
+ * BERT's original Adam. Where the factor is 0 nothing changes. copy: BF16 or F16 [P] renewed from
+ * w, or NULL. */
+typedef struct AdamwArgs {
+    float beta1, beta2, epsilon, weight_decay;
+    bool bias_correction;
+    int64_t decayed;
+} AdamwArgs;
+void op_adamw(Graph *g, Tensor *master, Tensor *gradient, Tensor *m, Tensor *v, Tensor *copy,
+              Tensor *scalars, Tensor *training, Tensor *counters, AdamwArgs args);
+
+#define OP(name) extern const Op name##_op;
+#include "kernels/ops.def"
+#undef OP
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,110 @@
+/* device.h - where tensors live and operators run.
+ *
+ * A Device is opened once, by name, and handed to whoever needs it; no model knows which it is. It
+ * owns the number of threads, the streams and the handles of libraries (an engine of oneDNN, a
+ * handle of cuBLASLt). device_cpu.c and device_cuda.c fill the table.
+ *
+ * Work on a stream runs in order; streams meet through events. On the CPU every call has happened
+ * when it returns and capture is not offered (NULL).
+ */
+#ifndef RUNTIME_DEVICE_H
+#define RUNTIME_DEVICE_H
+
+#include "runtime/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum { DEVICE_CPU, DEVICE_CUDA, DEVICE_KINDS } DeviceKind; // emulated is of kind CUDA
+
+typedef enum { TO_DEVICE, TO_HOST, ON_DEVICE } CopyKind;
+
+typedef struct Device Device;
+typedef struct Stream Stream;   // NULL is the device's own first stream
+typedef struct Event Event;     // a point in a stream's work
+typedef struct Capture Capture; // a recorded list of work, replayed with one call
+
+typedef struct DeviceTable {
+    Status (*allocate)(Device *d, size_t bytes, void **out); // 256-byte aligned, zeroed
+    void (*release)(Device *d, void *memory, size_t bytes);
+    /* Host memory that copies reach without a detour (pinned on CUDA). */
+    Status (*allocate_host)(Device *d, size_t bytes, void **out);
+    void (*release_host)(Device *d, void *memory, size_t bytes);
+    Status (*copy)(Device *d, Stream *s, void *to, const void *from, size_t bytes, CopyKind kind);
+    Status (*fill)(Device *d, Stream *s, void *to, int byte, size_t bytes);
+    /* `rows` rows of `bytes` each, `pitch` bytes apart; for views. */
+    Status (*fill_rows)(Device *d, Stream *s, void *to, int byte, size_t bytes, size_t pitch,
+                        int64_t rows);
+    Status (*synchronise)(Device *d, Stream *s); // waits; returns what went wrong on it
+    Status (*check)(Device *d);                  // what has gone wrong so far, without waiting
+
+    Status (*stream_open)(Device *d, Stream **out);
+    void (*stream_close)(Device *d, Stream *s);
+    Status (*event_open)(Device *d, Event **out);
+    void (*event_close)(Device *d, Event *e);
+    Status (*event_record)(Device *d, Event *e, Stream *s);
+    Status (*event_wait)(Device *d, Event *e, Stream *s); // s waits for e; the host does not
+    Status (*event_synchronise)(Device *d, Event *e);     // the host waits for e
+    Status (*event_milliseconds)(Device *d, Event *from, Event *to, double *out);
+
+    Status (*capture_begin)(Device *d, Stream *s); // NULL: the device does not capture
+    Status (*capture_end)(Device *d, Stream *s, Capture **out);
+    Status (*capture_run)(Device *d, Capture *c, Stream *s);
+    void (*capture_close)(Device *d, Capture *c);
+
+    void (*close)(Device *d); // frees d->state
+} DeviceTable;
+
+/* A library's handle, made when first asked for and kept until the device closes. Its address is
+ * the key. */
+typedef struct DeviceLibrary {
+    const char *name;
+    Status (*open)(Device *d, void **handle);
+    void (*close)(void *handle);
+} DeviceLibrary;
+
+enum { DEVICE_LIBRARIES = 8 };
+
+struct Device {
+    DeviceKind kind;
+    const char *name; // "cpu", "cuda", "emulated"
+    int index;        // which card
+    int threads;      // of the host, for our loops and the libraries'; fixed
+    const DeviceTable *table;
+    void *state;
+    const DeviceLibrary *library[DEVICE_LIBRARIES];
+    void *handle[DEVICE_LIBRARIES];
+};
+
+/* Opens "cpu", "cuda", "cuda:1", "emulated" or "auto" (the first GPU, else the CPU). threads 0 is
+ * every processor this process may use. Errors: E_DEVICE names what the build or machine lacks. */
+MUST_CHECK Status device_open(const char *name, int threads, Device **out);
+void device_close(Device *d); // accepts NULL
+
+MUST_CHECK Status device_library(Device *d, const DeviceLibrary *library, void **handle);
+
+/* A word for reports and checkpoints: "cpu avx512_bf16, 2 threads" and the like. */
+void device_describe(const Device *d, char *text, size_t room);
+
+/* One block of device memory that is given out by offset and lives until it is closed. */
+typedef struct Arena {
+    Device *device;
+    char *data;
+    size_t bytes;
+} Arena;
+
+enum { ARENA_ALIGNMENT = 256 };
+
+MUST_CHECK Status arena_open(Arena *a, Device *d, size_t bytes); // zeroed; E_MEMORY says how much
+void arena_close(Arena *a);                                      // harmless twice
+size_t arena_round(size_t bytes);                                // up to ARENA_ALIGNMENT
+
+#ifdef __cplusplus
+}
+#endif
+#endif
