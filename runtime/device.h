@@ -40,6 +40,8 @@ typedef struct DeviceTable {
     /* `rows` rows of `bytes` each, `pitch` bytes apart; for views. */
     Status (*fill_rows)(Device *d, Stream *s, void *to, int byte, size_t bytes, size_t pitch,
                         int64_t rows);
+    /* to[i] += from[i], F32. */
+    Status (*add)(Device *d, Stream *s, float *to, const float *from, int64_t count);
     Status (*synchronise)(Device *d, Stream *s); // waits; returns what went wrong on it
     Status (*check)(Device *d);                  // what has gone wrong so far, without waiting
 

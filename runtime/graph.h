@@ -36,6 +36,7 @@ void graph_free(Graph *g);                   // accepts NULL
 MUST_CHECK Status graph_status(const Graph *g);
 Device *graph_device(const Graph *g);
 bool graph_is_training(const Graph *g);
+Recompute graph_recompute(const Graph *g);
 
 /* Marks the graph as failed; for code that composes operators and finds a fault of its own. */
 void graph_fail(Graph *g, Status s);
@@ -68,12 +69,15 @@ void graph_checkpoint_end(Graph *g);
 
 /* Appends what computes the gradient of `seed` * root, root a single F32 number, for every
  * parameter that wants one; seed F32 [1] (the loss scale), NULL is 1. Once a graph. A parameter
- * that root does not depend on stays as it is: see graph_reaches(). */
+ * that root does not depend on stays as it is: see graph_reaches(). Where root comes straight from
+ * a loss that can give its gradient in the forward pass and nobody else reads its first input, that
+ * forward call overwrites the input by the gradient (Call.gradient_early, dout[0] the seed). */
 MUST_CHECK Status graph_backward(Graph *g, Tensor *root, Tensor *seed);
 bool graph_reaches(const Graph *g, const Tensor *parameter); // whether backward writes its gradient
 
-/* The gradient of an activation or state tensor, for tests; ask before graph_backward(), which
- * then computes it; valid after graph_run() in a graph with keep_all. */
+/* The gradient of a state tensor, for tests: ask right after graph_state(), before any operator
+ * takes it; graph_backward() then computes it; its memory is valid after graph_run() in a graph
+ * with keep_all. */
 void graph_want_gradient(Graph *g, Tensor *x);
 Tensor *graph_gradient(const Graph *g, const Tensor *x); // NULL: none
 

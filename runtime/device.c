@@ -1,0 +1,104 @@
+/* device.c - opens devices by name, keeps the handles of their libraries, hands out arenas. */
+#include "runtime/device_kinds.h"
+
+#include <inttypes.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_THREADS = 1024 };
+
+static int processors(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) < 1)
+        return 1;
+    return CPU_COUNT(&set);
+}
+
+static Status open_kind(const char *name, Device *d)
+{
+#if defined WITH_CUDA
+    if (!strncmp(name, DEVICE_CUDA_NAME, strlen(DEVICE_CUDA_NAME)))
+        return device_cuda_open(d, name);
+    if (!strcmp(name, "auto") && device_cuda_open(d, DEVICE_CUDA_NAME) == OK)
+        return OK;
+#endif
+    if (!strcmp(name, "cpu") || !strcmp(name, "auto"))
+        return device_cpu_open(d);
+    if (!strncmp(name, "cuda", 4) || !strcmp(name, "emulated"))
+        return fail(E_DEVICE, "device %s: this build of cairn has no such device; use device=cpu",
+                    name);
+    return fail(E_CONFIG, "device %s: expected cpu, cuda, cuda:N, emulated or auto", name);
+}
+
+Status device_open(const char *name, int threads, Device **out)
+{
+    if (threads < 0 || threads > MOST_THREADS)
+        return fail(E_CONFIG, "threads: %d, expected 0 (all processors) to %d", threads,
+                    MOST_THREADS);
+    Device *d = calloc(1, sizeof *d);
+
+    if (!d)
+        return fail(E_MEMORY, "device %s: no memory to open it", name);
+    d->threads = threads ? threads : processors();
+    Status s = open_kind(name, d);
+    if (s)
+        free(d);
+    else
+        *out = d;
+    return s;
+}
+
+void device_close(Device *d)
+{
+    if (!d)
+        return;
+    for (int i = DEVICE_LIBRARIES; i-- > 0;)
+        if (d->library[i])
+            d->library[i]->close(d->handle[i]);
+    d->table->close(d);
+    free(d);
+}
+
+Status device_library(Device *d, const DeviceLibrary *library, void **handle)
+{
+    for (int i = 0; i < DEVICE_LIBRARIES; i++) {
+        if (d->library[i] == library) {
+            *handle = d->handle[i];
+            return OK;
+        }
+        if (d->library[i])
+            continue;
+        Status s = library->open(d, &d->handle[i]);
+        if (!s) {
+            d->library[i] = library;
+            *handle = d->handle[i];
+        }
+        return s;
+    }
+    return fail(E_DEVICE, "device %s: more than %d libraries", d->name, DEVICE_LIBRARIES);
+}
+
+size_t arena_round(size_t bytes)
+{
+    return (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+}
+
+Status arena_open(Arena *a, Device *d, size_t bytes)
+{
+    void *data = NULL;
+    Status s = bytes ? d->table->allocate(d, bytes, &data) : OK;
+
+    if (!s)
+        *a = (Arena){.device = d, .data = data, .bytes = bytes};
+    return s;
+}
+
+void arena_close(Arena *a)
+{
+    if (a->data)
+        a->device->table->release(a->device, a->data, a->bytes);
+    *a = (Arena){0};
+}
