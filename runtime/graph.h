@@ -81,8 +81,8 @@ bool graph_reaches(const Graph *g, const Tensor *parameter); // whether backward
 void graph_want_gradient(Graph *g, Tensor *x);
 Tensor *graph_gradient(const Graph *g, const Tensor *x); // NULL: none
 
-/* Appends "to = from" (or += where add): both contiguous F32, same size, `to` a state tensor. How a
- * result survives the graph. */
+/* Appends "to = from" (or +=, F32 alone, where add): both contiguous, same size and dtype, `to` a
+ * state tensor. How a result survives the graph. */
 void graph_store(Graph *g, Tensor *to, Tensor *from, bool add);
 
 /* Prepares every instruction and places every temporary. graph_bytes() is then what the arena

@@ -44,9 +44,11 @@ static Status store_shape(Call *c)
 {
     const Tensor *from = c->in[0], *to = c->in[1];
 
-    if (!from || !to || from->dtype != F32 || to->dtype != F32 ||
-        tensor_size(from) != tensor_size(to) || !tensor_contiguous(from) || !tensor_contiguous(to))
-        return fail(E_SHAPE, "store: wants two contiguous F32 tensors of one size");
+    if (!from || !to || from->dtype != to->dtype || tensor_size(from) != tensor_size(to) ||
+        !tensor_contiguous(from) || !tensor_contiguous(to))
+        return fail(E_SHAPE, "store: wants two contiguous tensors of one size and dtype");
+    if (*(const bool *)c->args && from->dtype != F32)
+        return fail(E_DTYPE, "store: adds F32 alone, not %s", dtype_name(from->dtype));
     return OK;
 }
 
