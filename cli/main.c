@@ -1,8 +1,11 @@
 /* main.c - finds the subcommand, parses its line, runs it, prints one line where it fails. */
 #include "cli/command.h"
 
+#include "cli/signals.h"
 #include "runtime/nearest.h"
+#include "runtime/version.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +22,7 @@ static void print_overview(FILE *f)
     fprintf(f,
             "cairn %s - train, fine-tune, evaluate and serve language models\n\n"
             "usage: cairn COMMAND [ARGUMENT ...]\n\n",
-            CAIRN_VERSION);
+            version_text());
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(f, "  %-10s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
     fprintf(f, "\ncairn COMMAND --help shows its options and an example.\n");
@@ -59,35 +62,63 @@ static const Command *command_find(const char *name)
 
 static int exit_code(Status s)
 {
-    return s == OK ? 0 : s == E_USAGE || s == E_CONFIG ? 2 : 1;
+    return s == OK                         ? 0
+           : s == E_STOPPED                ? signals_exit_code()
+           : s == E_USAGE || s == E_CONFIG ? 2
+                                           : 1;
 }
 
-int main(int argc, char **argv)
+/* Output that could not be written (a full disk, a closed pipe) is a failure like any other. */
+static Status finish_output(void)
 {
-    if (argc < 2) {
-        print_overview(stderr);
-        return 2;
-    }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-        print_overview(stdout);
-        return 0;
-    }
-    if (!strcmp(argv[1], "--version")) {
-        printf("cairn %s\n", CAIRN_VERSION);
-        return 0;
-    }
-    const Command *c = command_find(argv[1]);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return OK;
+    return fail(E_IO, "standard output cannot be written: %s", strerror(errno));
+}
+
+static Status command_run(const Command *c, int argc, char *argv[])
+{
     Arguments *a = NULL;
     bool help = false;
+    Status s = arguments_parse(c, argc, argv, &a, &help);
 
-    if (!c)
-        return 2;
-    Status s = arguments_parse(c, argc - 2, argv + 2, &a, &help);
     if (!s && help)
         print_help(c);
     else if (!s)
         s = c->run(a);
+    if (!s)
+        s = finish_output();
+    else
+        fflush(stdout); // the first failure is the one to tell
     arguments_free(a);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
+        fprintf(stderr, "cairn: needs a processor with AVX2 and FMA (x86-64-v3, from 2013 on)\n");
+        return 1;
+    }
+    if (argc < 2) {
+        print_overview(stderr);
+        return 2;
+    }
+    const bool overview = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
+    Status s = OK;
+
+    if (overview || !strcmp(argv[1], "--version")) {
+        if (overview)
+            print_overview(stdout);
+        else
+            printf("cairn %s\n", version_text());
+        s = finish_output();
+    } else {
+        const Command *c = command_find(argv[1]);
+        if (!c)
+            return 2;
+        s = command_run(c, argc - 2, argv + 2);
+    }
     if (s)
         fprintf(stderr, "cairn: %s\n", status_text());
     return exit_code(s);

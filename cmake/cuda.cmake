@@ -1,0 +1,37 @@
+# cuda.cmake - compiles the .cu files where nvcc is found and there are any.
+#
+# Sets CAIRN_WITH_CUDA and CAIRN_CUDA_LIBRARIES. The CUDA runtime is linked statically and the
+# driver never by name, so that the program also starts on a machine without one.
+set(CAIRN_WITH_CUDA OFF)
+set(CAIRN_CUDA_LIBRARIES "")
+set(CAIRN_PC_CUDA "")
+if(NOT CAIRN_CUDA OR CAIRN_SANITIZE OR CAIRN_FUZZ)
+  return()
+endif()
+file(GLOB cuda_sources CONFIGURE_DEPENDS
+  ${CMAKE_SOURCE_DIR}/runtime/*.cu ${CMAKE_SOURCE_DIR}/kernels/*.cu)
+if(NOT cuda_sources)
+  return()
+endif()
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  message(STATUS "nvcc is not found: building for the CPU alone")
+  return()
+endif()
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90) # 90 also as PTX, for what comes after it
+endif()
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+set(CAIRN_WITH_CUDA ON)
+set(CAIRN_CUDA_LIBRARIES CUDA::cudart_static stdc++)
+set(CAIRN_PC_CUDA "-L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt -lstdc++ ")
+add_compile_definitions(CAIRN_CUDA)
+add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-march=x86-64-v3>")
+if(CAIRN_WERROR)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>")
+endif()
+message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")

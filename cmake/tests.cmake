@@ -1,0 +1,49 @@
+# tests.cmake - tests/<folder>/<x>.c is a program, tests/<folder>/<x>.sh a script; both are the test
+# <folder>/<x>, and both say by exit code 77 that they were skipped.
+#
+# Scripts find the program in $CAIRN, the source tree in $CAIRN_SOURCE, and the build tree in
+# $CAIRN_BUILD. Two tests may run at once, so threads that wait must sleep.
+enable_testing()
+set(folders runtime kernels models datasets train serve cli bench house)
+
+file(GLOB test_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*.c)
+add_library(cairn_test STATIC ${test_sources})
+target_compile_definitions(cairn_test PUBLIC CAIRN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+target_link_libraries(cairn_test PUBLIC ${CAIRN_FOLDERS})
+
+file(GLOB house_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/house/check/*.c)
+add_library(cairn_house STATIC ${house_sources})
+target_link_libraries(cairn_house PUBLIC cairn_options)
+
+set(environment "OMP_WAIT_POLICY=passive;CAIRN=$<TARGET_FILE:cairn>;\
+CAIRN_SOURCE=${CMAKE_SOURCE_DIR};CAIRN_BUILD=${CMAKE_BINARY_DIR};CMAKE=${CMAKE_COMMAND};\
+CC=${CMAKE_C_COMPILER};ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1;\
+UBSAN_OPTIONS=print_stacktrace=1;LSAN_OPTIONS=print_suppressions=0")
+if(CAIRN_SANITIZE)
+  list(APPEND environment CAIRN_SANITIZED=1)
+endif()
+
+foreach(folder ${folders})
+  file(GLOB programs CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.c)
+  foreach(program ${programs})
+    get_filename_component(name ${program} NAME_WE)
+    add_executable(test_${folder}_${name} ${program})
+    if(folder STREQUAL "house")
+      target_link_libraries(test_${folder}_${name} cairn_house)
+    elseif(folder STREQUAL "cli")
+      target_link_libraries(test_${folder}_${name} cairn_cli)
+    endif()
+    target_link_libraries(test_${folder}_${name} cairn_test)
+    add_test(NAME ${CAIRN_TEST_PREFIX}${folder}/${name} COMMAND test_${folder}_${name})
+    set_tests_properties(${CAIRN_TEST_PREFIX}${folder}/${name} PROPERTIES SKIP_RETURN_CODE 77
+      TIMEOUT 900 ENVIRONMENT "${environment}")
+  endforeach()
+  file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.sh)
+  foreach(script ${scripts})
+    get_filename_component(name ${script} NAME_WE)
+    set(test ${CAIRN_TEST_PREFIX}${folder}/${name}.sh)
+    add_test(NAME ${test} COMMAND bash ${script})
+    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900
+      ENVIRONMENT "${environment}")
+  endforeach()
+endforeach()

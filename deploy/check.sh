@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# `make check`: every test there is, counted by one closing line of ctest.
+#
+# Three build trees below build/check: release, sanitized (address and undefined behaviour) and
+# fuzz (clang's libFuzzer, FUZZ_SECONDS for each target). A top CTestTestfile.cmake names them, so
+# that one ctest runs all. Warnings are errors. The build stops at the first failure; tests do not.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=${JOBS:-$(nproc)}
+export FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+top=build/check
+
+deploy/install-packages.sh --check
+
+clang=cc # without clang the fuzz targets are skipped, and say so
+for name in clang-14 clang-18 clang; do
+    if command -v $name >/dev/null; then
+        clang=$name
+        break
+    fi
+done
+
+configure() { # name, then options of cmake
+    local name=$1
+    shift
+    cmake -S . -B $top/"$name" "$@" >$top/"$name".log 2>&1 || {
+        cat $top/"$name".log
+        exit 1
+    }
+    cmake --build $top/"$name" -j "$jobs"
+}
+
+mkdir -p $top
+configure release -DCAIRN_WERROR=ON
+configure sanitized -DCAIRN_WERROR=ON -DCAIRN_SANITIZE=ON -DCAIRN_TEST_PREFIX=sanitized/
+configure fuzz -DCAIRN_FUZZ=ON -DCMAKE_C_COMPILER=$clang
+printf 'subdirs(release)\nsubdirs(sanitized)\nsubdirs(fuzz)\n' >$top/CTestTestfile.cmake
+ctest --test-dir $top --output-on-failure --no-tests=error -j "$jobs"
