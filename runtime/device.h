@@ -42,8 +42,9 @@ typedef struct DeviceTable {
                         int64_t rows);
     /* to[i] += from[i], F32. */
     Status (*add)(Device *d, Stream *s, float *to, const float *from, int64_t count);
-    Status (*synchronise)(Device *d, Stream *s); // waits; returns what went wrong on it
-    Status (*check)(Device *d);                  // what has gone wrong so far, without waiting
+    Status (*memory)(Device *d, size_t *available); // bytes that can still be allocated
+    Status (*synchronise)(Device *d, Stream *s);    // waits; returns what went wrong on it
+    Status (*check)(Device *d);                     // what has gone wrong so far, without waiting
 
     Status (*stream_open)(Device *d, Stream **out);
     void (*stream_close)(Device *d, Stream *s);

@@ -1,6 +1,7 @@
 /* device_cpu.c - the processor as a device: memory by mmap in huge pages where offered, copies at
  * once, events as times. Everything has happened when a call returns. */
 #include "runtime/device_kinds.h"
+#include "runtime/memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -65,6 +66,13 @@ static Status cpu_add(Device *d, Stream *s, float *to, const float *from, int64_
     for (int64_t i = 0; i < count; i++)
         to[i] += from[i];
     return OK;
+}
+
+static Status cpu_memory(Device *d, size_t *available)
+{
+    (void)d;
+    *available = memory_available();
+    return *available ? OK : fail(E_DEVICE, "device cpu: the system does not tell its memory");
 }
 
 static Status cpu_synchronise(Device *d, Stream *s)
@@ -146,6 +154,7 @@ static const DeviceTable CPU_TABLE = {
     .fill = cpu_fill,
     .fill_rows = cpu_fill_rows,
     .add = cpu_add,
+    .memory = cpu_memory,
     .synchronise = cpu_synchronise,
     .check = cpu_check,
     .stream_open = cpu_stream_open,

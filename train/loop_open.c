@@ -1,0 +1,260 @@
+/* loop_open.c - from a configuration to a trainer that is ready to run: settings, parameters, arenas,
+ * graphs. */
+#include "train/loop_parts.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t int_or(const Config *c, const char *key, int64_t otherwise)
+{
+    return config_is_set(c, key) ? config_int(c, key) : otherwise;
+}
+
+static Status read_settings(Trainer *t)
+{
+    const Config *c = t->config;
+
+    t->batch_size = int_or(c, "batch_size", 0);
+    t->batch_tokens = int_or(c, "batch_tokens", 0);
+    t->micro_rows = config_int(c, "micro_batch_tokens");
+    t->accumulation = config_int(c, "gradient_accumulation_steps");
+    t->epochs = config_is_set(c, "epochs") ? config_real(c, "epochs") : 0;
+    t->updates = int_or(c, "max_steps", 0);
+    t->eval_steps = int_or(c, "eval_steps", 0);
+    t->save_steps = int_or(c, "save_steps", 0);
+    t->logging_steps = config_int(c, "logging_steps");
+    t->patience = int_or(c, "early_stopping_patience", 0);
+    t->seed = (uint64_t)config_int(c, "seed");
+    t->shuffle = config_bool(c, "shuffle");
+    t->recompute = (Recompute)config_choice(c, "recompute");
+    t->at.best_update = -1;
+    t->output_dir = strdup(config_text(c, "output_dir"));
+    return t->output_dir ? OK : fail(E_MEMORY, "no memory for a trainer");
+}
+
+static void read_schedule(Trainer *t)
+{
+    const Config *c = t->config;
+    const double ratio = config_is_set(c, "warmup_ratio") ? config_real(c, "warmup_ratio") : 0;
+
+    t->schedule =
+        (Schedule){.kind = (ScheduleKind)config_choice(c, "lr_scheduler"),
+                   .learning_rate = config_real(c, "learning_rate"),
+                   .updates = t->updates,
+                   .warmup = int_or(c, "warmup_steps", (int64_t)ceil(ratio * (double)t->updates)),
+                   .least_ratio = config_real(c, "min_lr_ratio"),
+                   .decay_share = config_real(c, "decay_ratio")};
+}
+
+static OptimizerOptions read_optimizer(const Config *c)
+{
+    const bool original = config_choice(c, "optimizer") == 1;
+    const double epsilon = config_is_set(c, "adam_epsilon") ? config_real(c, "adam_epsilon")
+                           : original                       ? 1e-6
+                                                            : 1e-8;
+
+    return (OptimizerOptions){.beta1 = (float)config_real(c, "adam_beta1"),
+                              .beta2 = (float)config_real(c, "adam_beta2"),
+                              .epsilon = (float)epsilon,
+                              .weight_decay = (float)config_real(c, "weight_decay"),
+                              .bias_correction = config_is_set(c, "bias_correction")
+                                                     ? config_bool(c, "bias_correction")
+                                                     : !original,
+                              .max_grad_norm = (float)config_real(c, "max_grad_norm"),
+                              .loss_scaling = !strcmp(config_text(c, "dtype"), "f16")};
+}
+
+static void exclude_from_decay(Trainer *t)
+{
+    const int rule = config_choice(t->config, "weight_decay_exclude");
+
+    for (int i = 0; i < params_count(t->params); i++) {
+        const char *name = params_name(t->params, i), *end = strrchr(name, '.');
+        const bool bias = end && !strcmp(end, ".bias");
+        const bool norm =
+            strstr(name, "LayerNorm") || strstr(name, "layer_norm") || strstr(name, "norm.");
+        const bool excluded = rule == 0   ? bias || norm
+                              : rule == 1 ? params_master(t->params, i)->ndim == 1
+                                          : false;
+        params_set_decay(t->params, i, !excluded);
+    }
+}
+
+/* Records one micro-batch of two rows, only to see which parameters the loss reaches. */
+static Status lay_out_parameters(Trainer *t)
+{
+    Graph *g = graph_new(t->device, (GraphOptions){.training = true});
+    BatchTensors in;
+
+    if (!g)
+        return fail(E_MEMORY, "no memory for a graph");
+    batch_record(t->batches, g, (BatchShape){2, 1, 2}, &in);
+    Tensor *loss = t->task->loss(t->task->state, g, &in);
+    Status s = graph_backward(g, loss, NULL);
+    if (!s)
+        s = params_layout(t->params, g, false);
+    graph_free(g);
+    for (int i = 0; i < params_count(t->params) && !s && params_unreached(t->params); i++)
+        if (params_is_unreached(t->params, i))
+            report_note(t, "parameter %s has no part in the loss and is not trained",
+                        params_name(t->params, i));
+    return s;
+}
+
+static Status record_micro(void *state, Graph *g, const BatchTensors *in, bool add)
+{
+    Trainer *t = state;
+    Tensor *kept = graph_state(g, "loss of the update", F32, DIMS(1));
+    Tensor *loss = t->task->loss(t->task->state, g, in);
+
+    if (kept)
+        kept->data = t->results.data;
+    graph_store(g, kept, loss, add);
+    return graph_backward(g, loss, optimizer_loss_scale(t->optimizer, g));
+}
+
+static Status record_first(void *state, Graph *g, const BatchTensors *in)
+{
+    return record_micro(state, g, in, false);
+}
+
+static Status record_later(void *state, Graph *g, const BatchTensors *in)
+{
+    return record_micro(state, g, in, true);
+}
+
+static Status open_update_graph(Trainer *t)
+{
+    BatchTensors in;
+    t->update = graph_new(t->device, (GraphOptions){0});
+
+    if (!t->update)
+        return fail(E_MEMORY, "no memory for a graph");
+    batch_record(t->batches, t->update, (BatchShape){1, 1, 1}, &in);
+    optimizer_record(t->optimizer, t->update, in.scalars);
+    return graph_status(t->update);
+}
+
+static Status open_results(Trainer *t)
+{
+    const DeviceTable *d = t->device->table;
+    Status s = arena_open(&t->results, t->device, ARENA_ALIGNMENT);
+
+    for (int i = 0; i < RESULT_SLOTS && !s; i++) {
+        void *memory = NULL;
+        t->slot_update[i] = -1;
+        s = d->event_open(t->device, &t->event[i]);
+        if (!s)
+            s = d->allocate_host(t->device, RESULT_NUMBERS * sizeof(float), &memory);
+        t->slot[i] = memory;
+    }
+    return s;
+}
+
+/* The activation arena serves micro-batches, evaluation and the update alike. */
+static Status reserve_arena(Trainer *t)
+{
+    size_t want = 0, left = 0;
+    Status s = graphs_plan(t->graphs, &want);
+
+    if (!s)
+        s = t->device->table->memory(t->device, &left);
+    if (!s && want > left)
+        s = fail(E_MEMORY,
+                 "this recipe wants %.0f MiB for activations and device %s has %.0f MiB left; set "
+                 "micro_batch_tokens below %" PRId64 ", or recompute=block",
+                 (double)want / 1048576, t->device->name, (double)left / 1048576, t->micro_rows);
+    return s ? s : graphs_reserve(t->graphs);
+}
+
+static Status open_graphs(Trainer *t)
+{
+    GraphOptions first = {.training = true, .recompute = t->recompute}, later = first;
+    Status s = graphs_open(t->device, t->batches, &t->graphs);
+
+    later.accumulate_parameters = true;
+    if (!s) {
+        t->first_kind =
+            graphs_add_kind(t->graphs, "a first micro-batch", first, t->largest, record_first, t);
+        t->later_kind =
+            graphs_add_kind(t->graphs, "a later micro-batch", later, t->largest, record_later, t);
+        s = optimizer_new(t->device, t->params, read_optimizer(t->config), &t->optimizer);
+    }
+    if (!s)
+        s = open_results(t);
+    if (!s)
+        s = t->task->load(t->task->state);
+    if (!s)
+        s = open_update_graph(t);
+    if (!s)
+        s = reserve_arena(t);
+    return s ? s : graph_compile(t->update, graphs_arena(t->graphs));
+}
+
+static Status open_all(Trainer *t)
+{
+    Status s = read_settings(t);
+
+    if (!s)
+        s = cut_open(t);
+    if (!s)
+        s = cut_survey(t);
+    if (!s) {
+        read_schedule(t);
+        BatchShape most = t->largest; // evaluation may bring longer sequences than training
+        if (t->task->longest > most.longest)
+            most.longest = t->task->longest;
+        if (most.rows < most.longest)
+            most.rows = most.longest;
+        s = batch_open(t->device, t->task->fields, most, &t->batches);
+    }
+    if (!s) {
+        exclude_from_decay(t);
+        s = lay_out_parameters(t);
+    }
+    return s ? s : open_graphs(t);
+}
+
+Status trainer_open(Device *d, Params *p, const Task *task, const Config *c, TrainerHooks hooks,
+                    Trainer **out)
+{
+    Trainer *t = calloc(1, sizeof *t);
+
+    if (!t)
+        return fail(E_MEMORY, "no memory for a trainer");
+    t->device = d;
+    t->params = p;
+    t->task = task;
+    t->config = c;
+    t->hooks = hooks;
+    *out = t; // Task.load() asks for its parts
+    Status s = open_all(t);
+    if (s) {
+        trainer_close(t);
+        *out = NULL;
+    }
+    return s;
+}
+
+void trainer_close(Trainer *t)
+{
+    if (!t)
+        return;
+    report_close(t);
+    graph_free(t->update);
+    graphs_close(t->graphs);
+    optimizer_free(t->optimizer);
+    for (int i = 0; i < RESULT_SLOTS; i++) {
+        if (t->event[i])
+            t->device->table->event_close(t->device, t->event[i]);
+        if (t->slot[i])
+            t->device->table->release_host(t->device, t->slot[i], RESULT_NUMBERS * sizeof(float));
+    }
+    arena_close(&t->results);
+    batch_close(t->batches);
+    cut_close(t);
+    free(t->output_dir);
+    free(t);
+}
