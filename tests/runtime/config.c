@@ -255,13 +255,16 @@ static void test_names(void)
     EXPECT("seed: 1\nseed: 2\n", "squad.yaml:2: seed is given twice (first: squad.yaml:1)");
     EXPECT("kernel: {attention: a}\nkernel.attention: b\n",
            "squad.yaml:2: kernel.attention is given twice (first: squad.yaml:1)");
-    EXPECT("per_device_train_batch_size: 8\n",
-           "squad.yaml:1: per_device_train_batch_size is the name that transformers' Trainer uses; "
-           "here it is batch_size");
-    EXPECT("optimizer:\n  lr: 1e-5\n", "squad.yaml:2: optimizer.lr is the name that torchtune "
-                                       "uses; here it is learning_rate");
-    EXPECT_WORD("num_train_epochs=2", "command line: num_train_epochs is the name that "
-                                      "transformers' Trainer uses; here it is epochs");
+    EXPECT("per_device_train_batch_size: 8\n", "squad.yaml:1: per_device_train_batch_size: a name "
+                                               "of transformers' Trainer; here it is batch_size");
+    EXPECT("optimizer:\n  lr: 1e-5\n",
+           "squad.yaml:2: optimizer.lr: a name of torchtune; here it is learning_rate");
+    EXPECT_WORD(
+        "num_train_epochs=2",
+        "command line: num_train_epochs: a name of transformers' Trainer; here it is epochs");
+    EXPECT("scheduler: x\n",
+           "squad.yaml:1: scheduler: a name of other tools; here it is lr_scheduler");
+    EXPECT("\"\\e[2J\": x\n", "squad.yaml:1: unknown key '?[2J'"); // not to the terminal
     EXPECT_WORD("gradient_checkpointing=true",
                 "command line: unknown key 'gradient_checkpointing'"); // no recompute here
     CHECK(config_override(c, 2, twice) == E_CONFIG);
@@ -295,15 +298,15 @@ static void test_structure(void)
 
 static void test_limits(void)
 {
-    const size_t room = 300 << 10;
+    const size_t room = (1 << 20) + 1;
     char *text = malloc(room + 1);
     Config *c = made();
 
     memset(text, '[', room);
     memcpy(text, "seed: ", 6);
     CHECK(config_read_text(c, text, room, "big.yaml") == E_CONFIG);
-    CHECK_TEXT(status_text(), "big.yaml: 307200 bytes, a recipe has at most 262144");
-    CHECK(config_read_text(c, text, 250 << 10, "deep.yaml") == E_CONFIG);
+    CHECK_TEXT(status_text(), "big.yaml: 1048577 bytes, a recipe has at most 1048576");
+    CHECK(config_read_text(c, text, 1 << 20, "deep.yaml") == E_CONFIG);
     CHECK_TEXT(status_text(), "deep.yaml:1:8: a list holds texts, not lists or mappings");
     strcpy(text, "no_decay: [");
     for (int i = 0; i < 1025; i++)
@@ -315,6 +318,10 @@ static void test_limits(void)
     strcpy(text + 300, ": 1");
     CHECK(config_read_text(c, text, strlen(text), "key.yaml") == E_CONFIG);
     CHECK_TEXT(status_text(), "key.yaml:1:1: a key of more than 255 characters");
+    memset(text, 'v', 5000);
+    memcpy(text, "model: ", 7);
+    CHECK(config_read_text(c, text, 5000, "value.yaml") == E_CONFIG);
+    CHECK_TEXT(status_text(), "value.yaml:1: model: expected at most 4096 bytes, found 4993");
     CHECK(config_read(c, "/nonexistent/squad.yaml") == E_IO);
     config_free(c);
     free(text);
@@ -391,6 +398,7 @@ static void print_some(FILE *f)
     Config *c = made();
 
     CHECK_OK(read_text(c, "model: bert\nmax_steps: 3\n"));
+    CHECK_OK(config_set(c, "seed", "7", "a\nb"));
     config_print(c, f);
     config_free(c);
 }
@@ -414,6 +422,7 @@ static void test_pages(void)
                                "max_steps: 3 # squad.yaml:2\n"));
     CHECK(strstr(text, "\n\n# Optimiser\nlearning_rate: 3e-5 # default\n"));
     CHECK(strstr(text, "no_decay: [bias, norm] # default\n"));
+    CHECK(strstr(text, "seed: 7 # a?b\n"));
     free(text);
     text = captured(help_some);
     CHECK(text ==
