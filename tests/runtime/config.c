@@ -30,6 +30,7 @@ static const Key optimizer_keys[] = {
     {"no_decay", KEY_LIST, "bias,norm", .flags = KEY_ALTERS_BITS,
      .help = "Parameters without weight decay."},
     {"null_score_diff_threshold", KEY_REAL, "0", .flags = KEY_INFINITE, .help = "Threshold."},
+    {"adam_beta1", KEY_REAL, "0.9", .least = 0, .most = 1, .flags = KEY_BELOW, .help = "Decay."},
     {"kernel.attention", KEY_TEXT, NULL, .help = "Which attention to use."},
     {"seed", KEY_INT, "42", .flags = KEY_ALTERS_BITS, .help = "Of all random numbers."},
     {0}};
@@ -205,6 +206,10 @@ static void test_numbers(void)
     EXPECT("epochs: 1e", "squad.yaml:1: epochs: expected a number of at least 0, found 1e");
     EXPECT("learning_rate: 0", "squad.yaml:1: learning_rate: expected a number above 0 and of at "
                                "most 1, found 0");
+    EXPECT("learning_rate: 1.5", "squad.yaml:1: learning_rate: expected a number above 0 and of at "
+                                 "most 1, found 1.5");
+    EXPECT("adam_beta1: 1", "squad.yaml:1: adam_beta1: expected a number of at least 0 and below "
+                            "1, found 1");
     EXPECT("max_steps: 0",
            "squad.yaml:1: max_steps: expected a whole number of at least 1, found 0");
 }
