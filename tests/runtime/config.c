@@ -204,6 +204,10 @@ static void test_numbers(void)
            "large");
     EXPECT("epochs: .", "squad.yaml:1: epochs: expected a number of at least 0, found .");
     EXPECT("epochs: 1e", "squad.yaml:1: epochs: expected a number of at least 0, found 1e");
+}
+
+static void test_bounds(void)
+{
     EXPECT("learning_rate: 0", "squad.yaml:1: learning_rate: expected a number above 0 and of at "
                                "most 1, found 0");
     EXPECT("learning_rate: 1.5", "squad.yaml:1: learning_rate: expected a number above 0 and of at "
@@ -462,6 +466,7 @@ int main(void)
     RUN(test_layers);
     RUN(test_exclusive);
     RUN(test_numbers);
+    RUN(test_bounds);
     RUN(test_scalars);
     RUN(test_names);
     RUN(test_structure);
