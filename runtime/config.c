@@ -134,8 +134,7 @@ static Status unknown_key(const Config *c, const char *name, const char *origin)
         names[i] = c->values[i].key->name;
     const char *near = names ? nearest_name(name, names) : NULL;
     if (ours && value_find(c, ours))
-        s = fail(E_CONFIG, "%s: %s is the name that %s uses; here it is %s", origin, name, tool,
-                 ours);
+        s = fail(E_CONFIG, "%s: %s: a name of %s; here it is %s", origin, name, tool, ours);
     else if (near)
         s = fail(E_CONFIG, "%s: unknown key '%.100s'; did you mean %s?", origin, name, near);
     else

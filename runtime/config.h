@@ -74,8 +74,8 @@ MUST_CHECK Status config_create(Config **out, const KeyTable tables[]);
 void config_free(Config *c);
 
 /* Each call is a layer above those before it. `name` is what messages and origins call the
- * recipe; a recipe longer than 256 KiB, deeper than 8 mappings or with a list of more than 1024
- * items is refused. config_override() takes all of a command line's key=value words at once, and
+ * recipe; a recipe of more than 1 MiB, 8 nested mappings, 1024 items in a list or 4096 bytes in a
+ * value is refused. config_override() takes all of a command line's key=value words at once, and
  * refuses a key given twice. config_set() is for the program itself: `value` as a recipe would
  * write it. */
 MUST_CHECK Status config_read(Config *c, const char *path);

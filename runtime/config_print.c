@@ -16,6 +16,14 @@ static int keys_count(const KeyTable *t)
     return n;
 }
 
+/* A path may hold anything; a line break in it would end the comment. */
+static void write_comment(FILE *f, const char *text)
+{
+    fputs(" # ", f);
+    for (; *text; text++)
+        fputc((unsigned char)*text < ' ' ? '?' : *text, f);
+}
+
 static void write_all(const Config *c, FILE *f, bool origins)
 {
     const Value *v = c->values;
@@ -26,7 +34,7 @@ static void write_all(const Config *c, FILE *f, bool origins)
             fprintf(f, "%s: ", v->key->name);
             value_write(v, f);
             if (origins)
-                fprintf(f, " # %s", v->origin);
+                write_comment(f, v->origin);
             fputc('\n', f);
         }
     }
@@ -63,7 +71,6 @@ Status config_to_text(const Config *c, char **text)
     return OK;
 }
 
-/* "real, at least 0" would say it twice: the type word and its bounds, as messages say them. */
 static void key_line(FILE *f, const Key *k)
 {
     char expected[512];

@@ -245,9 +245,15 @@ static Status read_list(Value *v, const Scalar scalars[], int count)
 static Status read_set(Value *v, const Scalar scalars[], int count, bool list)
 {
     const Key *k = v->key;
+    size_t bytes = 0;
     Status s = OK;
 
     v->set = true;
+    for (int i = 0; i < count; i++)
+        bytes += scalars[i].bytes;
+    if (bytes > VALUE_LIMIT)
+        return fail(E_CONFIG, "%s: expected at most %d bytes, found %zu", k->name, VALUE_LIMIT,
+                    bytes);
     if (k->type == KEY_LIST)
         return read_list(v, scalars, count);
     if (list) {

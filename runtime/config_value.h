@@ -31,7 +31,9 @@ struct Config {
     int layer;
 };
 
-enum { LIST_LIMIT = 1024, NAME_LIMIT = 255 };
+/* VALUE_LIMIT is bytes, of a list all items together: what was read can be written, even if every
+ * byte needs an escape, and read again. */
+enum { LIST_LIMIT = 1024, NAME_LIMIT = 255, VALUE_LIMIT = 4096 };
 
 /* Gives a key its value in the current layer; messages open with `origin`. `list` says that the
  * scalars stood in brackets. */

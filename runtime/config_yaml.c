@@ -10,7 +10,7 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { BYTES_LIMIT = 256 << 10, DEPTH_LIMIT = 8 };
+enum { BYTES_LIMIT = 1 << 20, DEPTH_LIMIT = 8 };
 
 typedef struct Reader {
     yaml_parser_t parser;

@@ -40,6 +40,7 @@ typedef struct ProgressFacts {
     double loss, learning_rate;
     int64_t tokens; // since `start`; shown as tokens/s
     double memory;  // bytes
+    double mfu;     // share of the machine's peak FLOP/s that the model's own FLOPs take, 0 to 1
 } ProgressFacts;
 
 typedef struct Progress Progress;

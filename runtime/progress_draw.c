@@ -56,6 +56,8 @@ static void add_times(const Progress *p, Part parts[], int *count, bool last)
     else if (p->o.total > 0 && rate > 0)
         snprintf(part_add(parts, count, 2)->text, PART_ROOM, "%s left",
                  format_seconds(text, (double)(p->o.total - p->done) / rate));
+    if (p->facts.mfu > 0)
+        snprintf(part_add(parts, count, 6)->text, PART_ROOM, "MFU %.0f%%", 100 * p->facts.mfu);
     if (p->facts.memory > 0)
         snprintf(part_add(parts, count, 5)->text, PART_ROOM, "%s",
                  format_bytes(text, p->facts.memory));

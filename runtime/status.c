@@ -17,6 +17,9 @@ Status fail(Status code, const char *format, ...)
     va_start(args, format);
     vsnprintf(fresh, sizeof fresh, format, args);
     va_end(args);
+    for (char *c = fresh; *c; c++) // names from files must not steer a terminal
+        if ((unsigned char)*c < ' ' || *c == 0x7F)
+            *c = '?';
     memcpy(text, fresh, sizeof text);
     return code;
 }

@@ -1,9 +1,4 @@
 /* recipe_yaml.c - fuzz target: any bytes as a recipe, then the same values written and read again.
- *
- *     clang -std=c17 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined tests/fuzz/recipe_yaml.c
- *         runtime/config*.c runtime/file.c runtime/nearest.c runtime/status.c
- *         -lyaml -lutf8proc -o recipe_yaml
- *     ./recipe_yaml -max_total_time=60 -dict=tests/fuzz/recipe_yaml.dict tests/fuzz/corpus/recipe_yaml
  */
 #include "runtime/config.h"
 

@@ -30,6 +30,7 @@ static const Key optimizer_keys[] = {
     {"no_decay", KEY_LIST, "bias,norm", .flags = KEY_ALTERS_BITS,
      .help = "Parameters without weight decay."},
     {"null_score_diff_threshold", KEY_REAL, "0", .flags = KEY_INFINITE, .help = "Threshold."},
+    {"adam_beta1", KEY_REAL, "0.9", .least = 0, .most = 1, .flags = KEY_BELOW, .help = "Decay."},
     {"kernel.attention", KEY_TEXT, NULL, .help = "Which attention to use."},
     {"seed", KEY_INT, "42", .flags = KEY_ALTERS_BITS, .help = "Of all random numbers."},
     {0}};
@@ -203,8 +204,16 @@ static void test_numbers(void)
            "large");
     EXPECT("epochs: .", "squad.yaml:1: epochs: expected a number of at least 0, found .");
     EXPECT("epochs: 1e", "squad.yaml:1: epochs: expected a number of at least 0, found 1e");
+}
+
+static void test_bounds(void)
+{
     EXPECT("learning_rate: 0", "squad.yaml:1: learning_rate: expected a number above 0 and of at "
                                "most 1, found 0");
+    EXPECT("learning_rate: 1.5", "squad.yaml:1: learning_rate: expected a number above 0 and of at "
+                                 "most 1, found 1.5");
+    EXPECT("adam_beta1: 1", "squad.yaml:1: adam_beta1: expected a number of at least 0 and below "
+                            "1, found 1");
     EXPECT("max_steps: 0",
            "squad.yaml:1: max_steps: expected a whole number of at least 1, found 0");
 }
@@ -255,13 +264,16 @@ static void test_names(void)
     EXPECT("seed: 1\nseed: 2\n", "squad.yaml:2: seed is given twice (first: squad.yaml:1)");
     EXPECT("kernel: {attention: a}\nkernel.attention: b\n",
            "squad.yaml:2: kernel.attention is given twice (first: squad.yaml:1)");
-    EXPECT("per_device_train_batch_size: 8\n",
-           "squad.yaml:1: per_device_train_batch_size is the name that transformers' Trainer uses; "
-           "here it is batch_size");
-    EXPECT("optimizer:\n  lr: 1e-5\n", "squad.yaml:2: optimizer.lr is the name that torchtune "
-                                       "uses; here it is learning_rate");
-    EXPECT_WORD("num_train_epochs=2", "command line: num_train_epochs is the name that "
-                                      "transformers' Trainer uses; here it is epochs");
+    EXPECT("per_device_train_batch_size: 8\n", "squad.yaml:1: per_device_train_batch_size: a name "
+                                               "of transformers' Trainer; here it is batch_size");
+    EXPECT("optimizer:\n  lr: 1e-5\n",
+           "squad.yaml:2: optimizer.lr: a name of torchtune; here it is learning_rate");
+    EXPECT_WORD(
+        "num_train_epochs=2",
+        "command line: num_train_epochs: a name of transformers' Trainer; here it is epochs");
+    EXPECT("scheduler: x\n",
+           "squad.yaml:1: scheduler: a name of other tools; here it is lr_scheduler");
+    EXPECT("\"\\e[2J\": x\n", "squad.yaml:1: unknown key '?[2J'"); // not to the terminal
     EXPECT_WORD("gradient_checkpointing=true",
                 "command line: unknown key 'gradient_checkpointing'"); // no recompute here
     CHECK(config_override(c, 2, twice) == E_CONFIG);
@@ -295,15 +307,15 @@ static void test_structure(void)
 
 static void test_limits(void)
 {
-    const size_t room = 300 << 10;
+    const size_t room = (1 << 20) + 1;
     char *text = malloc(room + 1);
     Config *c = made();
 
     memset(text, '[', room);
     memcpy(text, "seed: ", 6);
     CHECK(config_read_text(c, text, room, "big.yaml") == E_CONFIG);
-    CHECK_TEXT(status_text(), "big.yaml: 307200 bytes, a recipe has at most 262144");
-    CHECK(config_read_text(c, text, 250 << 10, "deep.yaml") == E_CONFIG);
+    CHECK_TEXT(status_text(), "big.yaml: 1048577 bytes, a recipe has at most 1048576");
+    CHECK(config_read_text(c, text, 1 << 20, "deep.yaml") == E_CONFIG);
     CHECK_TEXT(status_text(), "deep.yaml:1:8: a list holds texts, not lists or mappings");
     strcpy(text, "no_decay: [");
     for (int i = 0; i < 1025; i++)
@@ -315,6 +327,10 @@ static void test_limits(void)
     strcpy(text + 300, ": 1");
     CHECK(config_read_text(c, text, strlen(text), "key.yaml") == E_CONFIG);
     CHECK_TEXT(status_text(), "key.yaml:1:1: a key of more than 255 characters");
+    memset(text, 'v', 5000);
+    memcpy(text, "model: ", 7);
+    CHECK(config_read_text(c, text, 5000, "value.yaml") == E_CONFIG);
+    CHECK_TEXT(status_text(), "value.yaml:1: model: expected at most 4096 bytes, found 4993");
     CHECK(config_read(c, "/nonexistent/squad.yaml") == E_IO);
     config_free(c);
     free(text);
@@ -391,6 +407,7 @@ static void print_some(FILE *f)
     Config *c = made();
 
     CHECK_OK(read_text(c, "model: bert\nmax_steps: 3\n"));
+    CHECK_OK(config_set(c, "seed", "7", "a\nb"));
     config_print(c, f);
     config_free(c);
 }
@@ -414,6 +431,7 @@ static void test_pages(void)
                                "max_steps: 3 # squad.yaml:2\n"));
     CHECK(strstr(text, "\n\n# Optimiser\nlearning_rate: 3e-5 # default\n"));
     CHECK(strstr(text, "no_decay: [bias, norm] # default\n"));
+    CHECK(strstr(text, "seed: 7 # a?b\n"));
     free(text);
     text = captured(help_some);
     CHECK(text ==
@@ -448,6 +466,7 @@ int main(void)
     RUN(test_layers);
     RUN(test_exclusive);
     RUN(test_numbers);
+    RUN(test_bounds);
     RUN(test_scalars);
     RUN(test_names);
     RUN(test_structure);

@@ -82,6 +82,12 @@ static void test_resume(void)
     CHECK_OK(metrics_open(&m, path, 2));
     metrics_close(m);
     expect_file(three);
+    f = fopen(path, "ab");
+    fputs("{\"step\":2}", f); // JSON, but the next line would run into it
+    fclose(f);
+    CHECK_OK(metrics_open(&m, path, 2));
+    metrics_close(m);
+    expect_file(three);
     CHECK_OK(metrics_open(&m, path, 0));
     metrics_close(m);
     expect_file("");

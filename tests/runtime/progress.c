@@ -62,10 +62,10 @@ static void test_lines(void)
     progress_set(p, 499, &(ProgressFacts){.tokens = 49900});
     CHECK_TEXT(fresh(&s), "");
     now += 10;
-    progress_set(p, 1000, &(ProgressFacts){1.23456, 2.87e-5, 100000, 1.25 * (1 << 30)});
+    progress_set(p, 1000, &(ProgressFacts){1.23456, 2.87e-5, 100000, 1.25 * (1 << 30), 0.412});
     const char *text = fresh(&s);
     CHECK(!strncmp(text, "train: 1,000/14,600 (6%), loss 1.2346, learning rate 2.87e-05, ", 63));
-    CHECK(strstr(text, " tokens/s, 4:32 left, 1.25 GiB\n"));
+    CHECK(strstr(text, " tokens/s, 4:32 left, MFU 41%, 1.25 GiB\n"));
     now += 1;
     progress_set(p, 1500, NULL); // too soon
     CHECK_TEXT(fresh(&s), "");
@@ -128,7 +128,7 @@ static void test_bytes(void)
     closed(&s);
 }
 
-static const ProgressFacts facts = {1.2345, 2.87e-5, 31200, 1.25 * (1 << 30)};
+static const ProgressFacts facts = {1.2345, 2.87e-5, 31200, 1.25 * (1 << 30), 0};
 
 static void test_bar(void)
 {
@@ -139,8 +139,9 @@ static void test_bar(void)
     Progress *p = opened(&s, o);
     now += 10;
     progress_set(p, 340, &facts);
-    CHECK_TEXT(fresh(&s), "\rtrain  34% ████████▏                 340/1,000  loss 1.2345  lr 2.87e-05  "
-                          "3,120 tokens/s  0:19 left  1.25 GiB\033[K");
+    CHECK_TEXT(fresh(&s),
+               "\rtrain  34% ████████▏                 340/1,000  loss 1.2345  lr 2.87e-05  "
+               "3,120 tokens/s  0:19 left  1.25 GiB\033[K");
     now += 0.05;
     progress_set(p, 341, &facts); // ten a second at most
     CHECK_TEXT(fresh(&s), "");
