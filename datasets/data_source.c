@@ -3,6 +3,7 @@
 
 #include "datasets/cache.h"
 #include "runtime/file.h"
+#include "runtime/resource.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@ char *data_source_present(const CatalogueEntry *e, const CatalogueFile *f)
 {
     char *folder = NULL, *path = NULL;
 
+    if (e->shipped)
+        return resource_path(f->name, &path) ? NULL : path;
     if (data_path(e, f, &folder, &path) || !file_exists(path)) {
         free(path);
         path = NULL;
@@ -34,13 +37,15 @@ char *data_source_present(const CatalogueEntry *e, const CatalogueFile *f)
     return path;
 }
 
-Status data_source_fetch(const CatalogueEntry *e, const CatalogueFile *f, const Progress *progress,
-                         char **path)
+Status data_source_fetch(const CatalogueEntry *e, const CatalogueFile *f,
+                         const DownloadProgress *progress, char **path)
 {
     char *folder = NULL, *file = data_source_present(e, f);
     Status s = OK;
 
-    if (!file) {
+    if (!file && e->shipped) {
+        s = resource_path(f->name, &file);
+    } else if (!file) {
         s = data_path(e, f, &folder, &file);
         if (!s)
             s = file_make_folder(folder);
@@ -60,7 +65,8 @@ Status data_source_fetch(const CatalogueEntry *e, const CatalogueFile *f, const 
     return s;
 }
 
-Status data_source_find(const char *text, DataPart part, const Progress *progress, char **path)
+Status data_source_find(const char *text, DataPart part, const DownloadProgress *progress,
+                        char **path)
 {
     const CatalogueEntry *e = catalogue_find(text);
     const CatalogueFile *f = e ? catalogue_part(e, part) : NULL;

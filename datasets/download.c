@@ -32,7 +32,7 @@ typedef struct Transfer {
     HttpReply reply;
 } Transfer;
 
-bool progress_report(const Progress *p, const char *name, int64_t done, int64_t total)
+bool download_report(const DownloadProgress *p, const char *name, int64_t done, int64_t total)
 {
     return !p || !p->report || p->report(p->context, name, done, total);
 }
@@ -48,7 +48,7 @@ static bool transfer_goes_on(void *context)
 {
     const Transfer *t = context;
 
-    return progress_report(t->d->progress, shown_name(t->d), t->have, t->total);
+    return download_report(t->d->progress, shown_name(t->d), t->have, t->total);
 }
 
 static Status check_room(const Transfer *t)

@@ -14,24 +14,24 @@
 
 /* Told how far a download is; returns false to stop it (E_STOPPED; the part stays for a resume).
  * done and total are bytes; total is -1 where it is not known. */
-typedef struct Progress {
+typedef struct DownloadProgress {
     bool (*report)(void *context, const char *name, int64_t done, int64_t total);
     void *context;
-} Progress;
+} DownloadProgress;
 
-bool progress_report(const Progress *p, const char *name, int64_t done, int64_t total);
+bool download_report(const DownloadProgress *p, const char *name, int64_t done, int64_t total);
 
 typedef struct Download {
     const char *url;
-    const char *path;         // its folder exists
-    const char *name;         // for progress; NULL: the last part of path
-    const char *sha256;       // lower-case hexadecimal, or NULL
-    const char *git_blob;     // git's name of the file, or NULL
-    int64_t size;             // bytes, or -1 where not known
-    const char *token;        // bearer token for the origin of url only, or NULL
-    bool hub;                 // a Hugging Face hub: its headers state size and digest; check them
-    HttpLimits limits;        // all zero: HTTP_LIMITS
-    const Progress *progress; // or NULL
+    const char *path;     // its folder exists
+    const char *name;     // for progress; NULL: the last part of path
+    const char *sha256;   // lower-case hexadecimal, or NULL
+    const char *git_blob; // git's name of the file, or NULL
+    int64_t size;         // bytes, or -1 where not known
+    const char *token;    // bearer token for the origin of url only, or NULL
+    bool hub;             // a Hugging Face hub: its headers state size and digest; check them
+    HttpLimits limits;    // all zero: HTTP_LIMITS
+    const DownloadProgress *progress; // or NULL
 } Download;
 
 /* E_IO: one sentence naming the URL and the reason (no room on the disk, the digest found and the

@@ -19,7 +19,7 @@ static const char INDEX[] = "model.safetensors.index.json";
 typedef struct Hub {
     const HubId *id;
     const HttpLimits *limits;
-    const Progress *progress;
+    const DownloadProgress *progress;
     const char *sha256; // of model.safetensors, or NULL
     char endpoint[512], token[LONGEST_TOKEN];
     char shown[400]; // "owner/name" or "owner/name@revision"
@@ -353,7 +353,7 @@ static Status commit_folder(const Hub *h, const char *top, char **folder)
 }
 
 Status hub_fetch(const HubId *id, const char *hub, const char *sha256, const HttpLimits *limits,
-                 const Progress *progress, char **folder)
+                 const DownloadProgress *progress, char **folder)
 {
     Hub h = {.id = id, .limits = limits, .progress = progress, .sha256 = sha256};
     char *top = cache_model_folder(hub, id);

