@@ -56,6 +56,11 @@ Status data_source_fetch(const CatalogueEntry *e, const CatalogueFile *f,
                             .progress = progress};
         if (!s)
             s = download_file(&d);
+        if (s == E_IO) {
+            char reason[700];
+            snprintf(reason, sizeof reason, "%.690s", status_text());
+            s = fail(s, "%s: %s; give a file instead, or put it at %.250s", e->name, reason, file);
+        }
     }
     free(folder);
     if (s)

@@ -5,9 +5,11 @@
 #include "tests/loopback.h"
 #include "tests/test.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { SIZE = 300000 };
@@ -335,6 +337,32 @@ static void nobody_there_is_said_at_once(void)
     CHECK(download_file(&d) != OK);
 }
 
+/* A listener whose queue is full: connections to it are neither taken nor refused. */
+static void a_silent_host_is_given_up(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof a;
+    int waiting[4];
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    Download d = download_of("/file");
+
+    CHECK(bind(listener, (struct sockaddr *)&a, sizeof a) == 0 && listen(listener, 0) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&a, &length) == 0);
+    for (int i = 0; i < 4; i++) {
+        waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(waiting[i], (struct sockaddr *)&a, sizeof a);
+    }
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/file", ntohs(a.sin_port));
+    d.limits.connect_ms = 300;
+    d.limits.retries = 5;
+    d.limits.backoff_ms = 5000; // a retry would make this test slow
+    CHECK(download_file(&d) == E_IO);
+    CHECK(strstr(status_text(), "imed out") || strstr(status_text(), "imeout was reached"));
+    for (int i = 0; i < 4; i++)
+        close(waiting[i]);
+    close(listener);
+}
+
 static bool stop_midway(void *context, const char *name, int64_t done, int64_t total)
 {
     CHECK_TEXT(name, "truncated");
@@ -377,6 +405,7 @@ int main(void)
     RUN(hostile_answers_end);
     RUN(a_document_is_bounded);
     RUN(nobody_there_is_said_at_once);
+    RUN(a_silent_host_is_given_up);
     RUN(progress_can_stop_it);
     loopback_close(server);
     loopback_close(elsewhere);
