@@ -37,7 +37,7 @@ set(libraries
   "JANSSON|jansson|2.13|libjansson-dev"
   "YAML|yaml-0.1|0.2.2|libyaml-dev"
   "UTF8PROC|libutf8proc|2.5|libutf8proc-dev"
-  "CURL|libcurl|7.80|libcurl4-openssl-dev"
+  "CURL|libcurl|7.85|libcurl4-openssl-dev"
   "ZIP|libzip|1.7|libzip-dev"
   "CRYPTO|libcrypto|3.0|libssl-dev"
   "ZLIB|zlib|1.2.11|zlib1g-dev")

@@ -1,0 +1,151 @@
+/* data.c - `cairn data`: the catalogue of models and data sets, and fetching from it. */
+#include "cli/command.h"
+#include "cli/download_bar.h"
+
+#include "datasets/data_source.h"
+#include "datasets/model_source.h"
+#include "runtime/file.h"
+#include "runtime/nearest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_size(const CatalogueEntry *e)
+{
+    char text[32] = "not pinned";
+    const double size = (double)catalogue_size(e);
+
+    if (e->shipped)
+        snprintf(text, sizeof text, "shipped");
+    else if (size >= 0)
+        snprintf(text, sizeof text, "%.1f MB", size / 1e6);
+    printf("  %-11s", text);
+}
+
+/* Where the entry lies, or what of it does not. */
+static void print_place(const CatalogueEntry *e)
+{
+    int here = 0, count = 0;
+    char *place = NULL;
+
+    if (e->kind == CATALOGUE_MODEL) {
+        place = model_source_present(e);
+        printf("  %s\n", place ? place : "-");
+        free(place);
+        return;
+    }
+    for (; count < CATALOGUE_FILES && e->file[count].name; count++) {
+        char *path = data_source_present(e, &e->file[count]);
+        here += path != NULL;
+        if (path && !place)
+            place = path;
+        else
+            free(path);
+    }
+    if (place && strrchr(place, '/') && count > 1)
+        *strrchr(place, '/') = '\0';
+    printf("  %s%s\n", place ? place : "-", place && here < count ? " (in part)" : "");
+    free(place);
+}
+
+static Status data_list(const Arguments *a)
+{
+    if (arguments_count(a) > 1)
+        return fail(E_USAGE, "cairn data list: takes no further argument, got '%s'",
+                    arguments_at(a, 1));
+    printf("%-37s  %-5s  %-11s  %-12s  %s\n", "name", "kind", "size", "licence", "on this disk");
+    for (const CatalogueEntry *e = CATALOGUE; e->name; e++) {
+        printf("%-37s  %-5s", e->name, e->kind == CATALOGUE_MODEL ? "model" : "data");
+        print_size(e);
+        printf("  %-12s", e->licence);
+        print_place(e);
+    }
+    return OK;
+}
+
+static Status fetch_data(const CatalogueEntry *e, const DownloadProgress *progress)
+{
+    Status s = OK;
+
+    for (int i = 0; !s && i < CATALOGUE_FILES && e->file[i].name; i++) {
+        char *path = NULL;
+        s = data_source_fetch(e, &e->file[i], progress, &path);
+        if (!s)
+            printf("%s\n", path);
+        free(path);
+    }
+    return s;
+}
+
+static Status fetch_model(const char *name, DownloadBar *bar)
+{
+    ModelSource m;
+    const Status s = model_source_find(name, &bar->progress, &m);
+
+    if (s)
+        return s;
+    download_bar_close(bar);
+    fprintf(stderr, "%s\n", m.origin);
+    printf("%s\n", m.folder);
+    model_source_free(&m);
+    return OK;
+}
+
+static Status data_fetch(const Arguments *a)
+{
+    const char *name = arguments_at(a, 1);
+    const CatalogueEntry *e = name ? catalogue_find(name) : NULL;
+    DownloadBar bar;
+
+    if (!name || arguments_count(a) > 2)
+        return fail(E_USAGE, "cairn data fetch: expected one name; cairn data list shows them");
+    if (!e && !strchr(name, '/') && !file_is_folder(name)) {
+        const char *near = catalogue_nearest(name);
+        return fail(E_USAGE,
+                    "cairn data fetch: '%.200s' is no name of the catalogue and no hub id "
+                    "(owner/name)%s%s",
+                    name, near ? "; did you mean " : "; see cairn data list", near ? near : "");
+    }
+    download_bar_open(&bar);
+    const Status s =
+        e && e->kind == CATALOGUE_DATA ? fetch_data(e, &bar.progress) : fetch_model(name, &bar);
+    download_bar_close(&bar);
+    if (s == E_STOPPED)
+        fprintf(stderr, "to go on: cairn data fetch %s\n", name);
+    if (!s && e)
+        fprintf(stderr, "%s: %s; licence %s; credit: %s; %s\n", e->name, e->summary, e->licence,
+                e->attribution, e->page);
+    return s;
+}
+
+static Status data_run(const Arguments *a)
+{
+    static const char *const WHAT[] = {"list", "fetch", NULL};
+    const char *what = arguments_at(a, 0), *near;
+
+    if (!strcmp(what, "list"))
+        return data_list(a);
+    if (!strcmp(what, "fetch"))
+        return data_fetch(a);
+    near = nearest_name(what, WHAT);
+    return fail(E_USAGE, "cairn data: unknown '%s'; %s%s", what,
+                near ? "did you mean " : "expected list or fetch", near ? near : "");
+}
+
+const Command data_command = {
+    .name = "data",
+    .summary = "models and data sets: list them, fetch them",
+    .synopsis = "list | fetch NAME",
+    .details = "list prints the catalogue: name, kind, size, licence, and where a copy is.\n"
+               "fetch prints the path of what it finds or downloads. NAME is a name of the\n"
+               "catalogue or a model of the Hugging Face hub, owner/name[@revision]. A download\n"
+               "that was cut off goes on where it stopped; what came is checked by its digest.\n\n"
+               "Copies lie in $CAIRN_CACHE, else $XDG_CACHE_HOME/cairn, else ~/.cache/cairn; the\n"
+               "hub's own cache ($HF_HUB_CACHE, $HF_HOME) is read too. HF_TOKEN, HF_ENDPOINT and\n"
+               "HF_HUB_OFFLINE are honoured, and the usual proxy variables.",
+    .example = "cairn data list\n  cairn data fetch minilm",
+    .least = 1,
+    .most = 2,
+    .run = data_run,
+};
