@@ -1,0 +1,51 @@
+/* gemm.h - dense matrix products of the CPU, by oneDNN.
+ *
+ *     c = act(a b + bias)     or     c += a b        a [m, k], b [k, n], c [m, n], bias [n]
+ *
+ * A plan is made when a graph is compiled, for one shape and one device's threads, and run any
+ * number of times on memory of that shape. Products and sums are F32 whatever the storage, and the
+ * same plan gives the same bits on any number of threads.
+ *
+ * Where the processor multiplies BF16 (AVX512-BF16 or AMX, as oneDNN sees it) BF16 operands go to
+ * it as they are. In all other cases (BF16 elsewhere, F16, an F32 matrix times a BF16 one) operands
+ * are widened to F32 in scratch, block of rows by block of rows, b whole, and multiplied as F32.
+ */
+#ifndef KERNELS_GEMM_H
+#define KERNELS_GEMM_H
+
+#include "kernels/ops.h"
+
+/* A matrix in memory: rows `stride` elements apart; transposed where its rows are the columns of
+ * the mathematical operand. */
+typedef struct GemmMatrix {
+    Dtype dtype;
+    int64_t stride;
+    bool transposed; // not for c
+} GemmMatrix;
+
+typedef struct Gemm {
+    int64_t m, n, k;
+    GemmMatrix a, b, c;
+    bool bias;        // F32 [n], or of the dtype of a where bias_dtype says so
+    Dtype bias_dtype; // F32 or the dtype of a
+    bool accumulate;  // c += a b; then neither bias nor activation
+    Activation activation;
+} Gemm;
+
+typedef struct GemmPlan GemmPlan;
+
+/* Whether these two go to the processor as they are. */
+bool gemm_is_native(Device *d, Dtype a, Dtype b);
+
+/* *out is freed by gemm_free(). No dimension may be 0. Errors: E_DEVICE names the shape and what
+ * oneDNN answered; E_MEMORY. */
+MUST_CHECK Status gemm_make(GemmPlan **out, Device *d, Gemm g);
+void gemm_free(GemmPlan *p); // accepts NULL
+
+/* Bytes of scratch for gemm_run(), aligned to ARENA_ALIGNMENT. */
+size_t gemm_scratch(const GemmPlan *p);
+
+/* One plan may not run in two threads at once. bias: NULL where the plan has none. */
+void gemm_run(GemmPlan *p, const void *a, const void *b, void *c, const void *bias, void *scratch);
+
+#endif
