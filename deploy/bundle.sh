@@ -16,8 +16,8 @@ tree=build/bundle
 
 # DT_RPATH, not DT_RUNPATH: the libraries' own libraries must be found by it too
 cmake --log-level=WARNING -S . -B $tree -DCAIRN_CUDA="${CAIRN_CUDA:-ON}" \
-    '-DCMAKE_BUILD_RPATH=$ORIGIN/../lib' \
-    '-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags' -DCMAKE_SKIP_RPATH=OFF
+    -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN/../lib' \
+    '-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags'
 cmake --build $tree -j "$jobs"
 version=$($tree/cairn --version | sed 's/[()]//g; s/ /-/g')
 out=build/$version-linux-x86_64

@@ -9,7 +9,15 @@
 #include <unistd.h>
 #include <utf8proc.h>
 
-enum { PARTS = 8, PART_ROOM = 96, LEAST_BAR = 8, MOST_BAR = 30, SLIM = 50, WITH_PERCENT = 24, LINE = 2048 };
+enum {
+    PARTS = 8,
+    PART_ROOM = 96,
+    LEAST_BAR = 8,
+    MOST_BAR = 30,
+    SLIM = 50,
+    WITH_PERCENT = 24,
+    LINE = 2048
+};
 
 typedef struct Part {
     char text[PART_ROOM]; // ASCII

@@ -139,8 +139,9 @@ static void test_bar(void)
     Progress *p = opened(&s, o);
     now += 10;
     progress_set(p, 340, &facts);
-    CHECK_TEXT(fresh(&s), "\rtrain  34% ████████▏                 340/1,000  loss 1.2345  lr 2.87e-05  "
-                          "3,120 tokens/s  0:19 left  1.25 GiB\033[K");
+    CHECK_TEXT(fresh(&s),
+               "\rtrain  34% ████████▏                 340/1,000  loss 1.2345  lr 2.87e-05  "
+               "3,120 tokens/s  0:19 left  1.25 GiB\033[K");
     now += 0.05;
     progress_set(p, 341, &facts); // ten a second at most
     CHECK_TEXT(fresh(&s), "");
