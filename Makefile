@@ -15,11 +15,9 @@ BUILD = build
 export FUZZ_SECONDS JOBS MODEL
 
 .PHONY: all demo check bundle install format clean
-all: $(BUILD)/CMakeCache.txt
+all:
+	@cmake --log-level=WARNING -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	cmake --build $(BUILD) -j $(JOBS)
-
-$(BUILD)/CMakeCache.txt:
-	cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 
 demo:
 	deploy/install-packages.sh

@@ -4,7 +4,9 @@
 #include "runtime/nearest.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,25 +37,24 @@ static Status unknown(const Command *c, const char *given)
     strncpy(name, given + 2, strcspn(given + 2, "=") < 63 ? strcspn(given + 2, "=") : 63);
     const char *near = nearest_name(name, names);
     if (near)
-        return fail(E_USAGE, "cairn %s: unknown option --%s; did you mean --%s?", c->name, name,
-                    near);
-    return fail(E_USAGE, "cairn %s: unknown option --%s; see cairn %s --help", c->name, name,
-                c->name);
+        return fail(E_USAGE, "unknown option --%s; did you mean --%s?", name, near);
+    return fail(E_USAGE, "unknown option --%s; see cairn %s --help", name, c->name);
 }
 
-static Status check_number(const Command *c, const Option *o, const char *value)
+static Status check_number(const Option *o, const char *value)
 {
     char *end = NULL;
+    bool finite = true;
 
     errno = 0;
     if (o->kind == OPTION_INT)
         (void)strtoll(value, &end, 10);
     else if (o->kind == OPTION_REAL)
-        (void)strtod(value, &end);
+        finite = isfinite(strtod(value, &end));
     else
         return OK;
-    if (end == value || *end || errno)
-        return fail(E_USAGE, "cairn %s: --%s wants %s, not '%s'", c->name, o->name,
+    if (end == value || *end || errno || !finite)
+        return fail(E_USAGE, "--%s wants %s, not '%s'", o->name,
                     o->kind == OPTION_INT ? "a whole number" : "a number", value);
     return OK;
 }
@@ -69,42 +70,64 @@ static Status take_option(Arguments *a, int argc, char *const argv[], int *i)
         return unknown(c, text);
     const Option *o = &c->options[k];
     if (a->value[k])
-        return fail(E_USAGE, "cairn %s: --%s is given twice", c->name, o->name);
+        return fail(E_USAGE, "--%s is given twice", o->name);
     if (o->kind == OPTION_FLAG) {
         a->value[k] = "";
-        return equals ? fail(E_USAGE, "cairn %s: --%s takes no value", c->name, o->name) : OK;
+        return equals ? fail(E_USAGE, "--%s takes no value", o->name) : OK;
     }
     if (!equals && *i + 1 >= argc)
-        return fail(E_USAGE, "cairn %s: --%s wants a value: %s", c->name, o->name, o->argument);
+        return fail(E_USAGE, "--%s wants a value: %s", o->name, o->argument);
     a->value[k] = equals ? equals + 1 : argv[++*i];
-    return check_number(c, o, a->value[k]);
+    return check_number(o, a->value[k]);
+}
+
+/* --help or -h anywhere but behind "--" or as the value of another option. */
+static bool asks_for_help(const Command *c, int argc, char *const argv[])
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            return true;
+        const int k =
+            strncmp(argv[i], "--", 2) ? -1 : option_find(c, argv[i] + 2, strlen(argv[i] + 2));
+        if (k >= 0 && c->options[k].kind != OPTION_FLAG)
+            i++;
+    }
+    return false;
+}
+
+static Status take_all(Arguments *a, int argc, char *const argv[])
+{
+    bool options = true;
+
+    for (int i = 0; i < argc; i++) {
+        Status s = OK;
+        if (options && !strcmp(argv[i], "--"))
+            options = false;
+        else if (options && !strncmp(argv[i], "--", 2))
+            s = take_option(a, argc, argv, &i);
+        else if (options && argv[i][0] == '-' && isalpha((unsigned char)argv[i][1]))
+            s = fail(E_USAGE, "unknown option %s; options begin with two dashes", argv[i]);
+        else
+            a->positional[a->count++] = argv[i];
+        if (s)
+            return s;
+    }
+    return OK;
 }
 
 Status arguments_parse(const Command *c, int argc, char *const argv[], Arguments **out, bool *help)
 {
     Arguments *a = calloc(1, sizeof *a);
-    bool options = true;
-    Status s = OK;
 
-    *help = false;
     if (!a || !(a->positional = calloc((size_t)argc + 1, sizeof *a->positional))) {
         free(a);
-        return fail(E_MEMORY, "cairn %s: no memory for the command line", c->name);
+        return fail(E_MEMORY, "no memory for the command line");
     }
     a->command = c;
-    for (int i = 0; i < argc; i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-            *help = true;
-    for (int i = 0; i < argc && !s && !*help; i++) {
-        if (options && !strcmp(argv[i], "--"))
-            options = false;
-        else if (options && !strncmp(argv[i], "--", 2))
-            s = take_option(a, argc, argv, &i);
-        else
-            a->positional[a->count++] = argv[i];
-    }
+    *help = asks_for_help(c, argc, argv);
+    Status s = *help ? OK : take_all(a, argc, argv);
     if (!s && !*help && (a->count < c->least || a->count > c->most))
-        s = fail(E_USAGE, "cairn %s: %s argument; usage: cairn %s %s", c->name,
+        s = fail(E_USAGE, "%s argument; usage: cairn %s %s",
                  a->count < c->least ? "a missing" : "an extra", c->name, c->synopsis);
     if (s) {
         arguments_free(a);

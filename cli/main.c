@@ -76,7 +76,8 @@ static Status finish_output(void)
     return fail(E_IO, "standard output cannot be written: %s", strerror(errno));
 }
 
-static Status command_run(const Command *c, int argc, char *argv[])
+/* Runs it and tells what went wrong; returns the exit code. */
+static int command_run(const Command *c, int argc, char *argv[])
 {
     Arguments *a = NULL;
     bool help = false;
@@ -91,7 +92,9 @@ static Status command_run(const Command *c, int argc, char *argv[])
     else
         fflush(stdout); // the first failure is the one to tell
     arguments_free(a);
-    return s;
+    if (s)
+        fprintf(stderr, "cairn %s: %s\n", c->name, status_text());
+    return exit_code(s);
 }
 
 int main(int argc, char **argv)
@@ -104,21 +107,15 @@ int main(int argc, char **argv)
         print_overview(stderr);
         return 2;
     }
-    const bool overview = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
-    Status s = OK;
-
-    if (overview || !strcmp(argv[1], "--version")) {
-        if (overview)
-            print_overview(stdout);
-        else
-            printf("cairn %s\n", version_text());
-        s = finish_output();
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        print_overview(stdout);
+    } else if (!strcmp(argv[1], "--version")) {
+        printf("cairn %s\n", version_text());
     } else {
         const Command *c = command_find(argv[1]);
-        if (!c)
-            return 2;
-        s = command_run(c, argc - 2, argv + 2);
+        return c ? command_run(c, argc - 2, argv + 2) : 2;
     }
+    const Status s = finish_output();
     if (s)
         fprintf(stderr, "cairn: %s\n", status_text());
     return exit_code(s);

@@ -1,7 +1,7 @@
 # fuzz.cmake - builds tests/fuzz/<x>.c as a libFuzzer program and makes it a test (-DCAIRN_FUZZ=ON).
 #
-# A target is one LLVMFuzzerTestOneInput(); seeds lie in tests/fuzz/<x>.seeds/, words in
-# tests/fuzz/<x>.dict, both optional. It may use runtime/ and datasets/. It fails where it crashes,
+# A target is one LLVMFuzzerTestOneInput(); seeds lie in tests/fuzz/corpus/<x>/, words
+# in tests/fuzz/<x>.dict, both optional. It may use runtime/ and datasets/. It fails where it crashes,
 # leaks, or needs longer than ten seconds for an input. Only clang has libFuzzer: with another
 # compiler each test is skipped and says why.
 include(CheckCSourceCompiles)
@@ -16,8 +16,8 @@ if(CAIRN_HAS_LIBFUZZER)
   set(sanitizers -fsanitize=fuzzer-no-link,address,undefined)
 endif()
 
+enable_testing()
 function(cairn_fuzz_targets)
-  enable_testing()
   file(GLOB programs CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/*.c)
   foreach(program ${programs})
     get_filename_component(name ${program} NAME_WE)
@@ -27,7 +27,7 @@ function(cairn_fuzz_targets)
       target_link_libraries(fuzz_${name} ${CAIRN_FOLDERS})
       target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
       add_test(NAME ${test} COMMAND bash ${CMAKE_SOURCE_DIR}/tests/fuzz/run.sh
-        $<TARGET_FILE:fuzz_${name}> ${CMAKE_SOURCE_DIR}/tests/fuzz/${name})
+        $<TARGET_FILE:fuzz_${name}> ${CMAKE_SOURCE_DIR}/tests/fuzz ${name})
     else()
       add_test(NAME ${test} COMMAND bash -c
         "echo 'skipped: ${CMAKE_C_COMPILER} has no libFuzzer (package libclang-rt-14-dev)'; exit 77")

@@ -6,6 +6,7 @@ foreach(folder ${CAIRN_FOLDERS})
 endforeach()
 add_library(cairn_archive STATIC ${objects})
 set_target_properties(cairn_archive PROPERTIES OUTPUT_NAME cairn LINKER_LANGUAGE C)
+file(RELATIVE_PATH PREFIX_FROM_PC /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/cairn.pc.in cairn.pc @ONLY)
 
 install(TARGETS cairn RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
@@ -17,7 +18,7 @@ install(FILES ${CMAKE_BINARY_DIR}/cairn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/p
 foreach(folder runtime kernels models datasets train serve)
   if(EXISTS ${CMAKE_SOURCE_DIR}/${folder})
     install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cairn
-      FILES_MATCHING PATTERN "*.h" PATTERN samples EXCLUDE PATTERN recipes EXCLUDE)
+      FILES_MATCHING PATTERN "*.h" PATTERN "*.def" PATTERN samples EXCLUDE PATTERN recipes EXCLUDE)
   endif()
 endforeach()
 if(EXISTS ${CMAKE_SOURCE_DIR}/datasets/samples)

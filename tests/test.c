@@ -105,6 +105,14 @@ const char *test_folder(void)
     return folder;
 }
 
+/* A bundle carries the fixtures along and says where they are. */
+static const char *source_folder(void)
+{
+    const char *top = getenv("CAIRN_SOURCE");
+
+    return top && *top ? top : CAIRN_SOURCE_DIR;
+}
+
 const char *test_data(const char *name)
 {
     static char path[1024];
@@ -113,7 +121,7 @@ const char *test_data(const char *name)
     if (top)
         snprintf(path, sizeof path, "%s/%s", top, name);
     else
-        snprintf(path, sizeof path, "%s/../shared/data/%s", CAIRN_SOURCE_DIR, name);
+        snprintf(path, sizeof path, "%s/../shared/data/%s", source_folder(), name);
     return access(path, R_OK) == 0 ? path : NULL;
 }
 
@@ -123,6 +131,6 @@ const char *test_source(const char *name)
     static int next;
 
     next = (next + 1) % 4;
-    snprintf(path[next], sizeof path[next], "%s/%s", CAIRN_SOURCE_DIR, name);
+    snprintf(path[next], sizeof path[next], "%s/%s", source_folder(), name);
     return path[next];
 }

@@ -34,7 +34,8 @@ const char *test_folder(void);
 /* The file `name` of the shared data, $CAIRN_DATA or ../shared/data; NULL where it is absent. */
 const char *test_data(const char *name);
 
-/* The file `name` below the source tree's root, for committed fixtures. */
+/* The file `name` below the source tree's root ($CAIRN_SOURCE where set), for committed
+ * fixtures. */
 const char *test_source(const char *name);
 
 #endif

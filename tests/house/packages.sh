@@ -2,7 +2,6 @@
 # Tests deploy/install-packages.sh with a planted dpkg-query, apt-get, sudo and id.
 set -euo pipefail
 cd "${CAIRN_SOURCE:-$(dirname "$0")/../..}"
-[ -z "${CAIRN_SANITIZED:-}" ] || { echo "skipped: the plain tests do this"; exit 77; }
 top=$(mktemp -d)
 trap 'rm -rf "$top"' EXIT
 mkdir "$top/tree" "$top/tree/deploy" "$top/bin"

@@ -133,6 +133,8 @@ static void nothing_is_left_lying(void)
     CHECK(passes("cli/x.h", "/* x:\n *\n *     if (a)\n *         return f(a);\n */\n"));
     CHECK(passes("cli/x.c", "/* x */\nint f(void)\n{\n    // a reason;\n    // b (c)\n}\n"));
     CHECK(passes("cli/x.c", "/* x */\nint a; // f(x) = y;\n"));
+    CHECK(
+        passes("cli/x.h", "/* x */\nextern \"C\" {\n/* y:\n * f(a, b);\n */\nint f(int a);\n}\n"));
 }
 
 static void cuda_stays_in_its_place(void)
@@ -142,6 +144,9 @@ static void cuda_stays_in_its_place(void)
     CHECK(finds("kernels/linear.c", text, 2, "CUDA"));
     CHECK(finds("models/bert.c", "/* x */\n#if defined(A) || defined(CAIRN_CUDA)\n#endif\n", 2,
                 "CUDA"));
+    CHECK(finds("runtime/x.h", text, 2, "CUDA"));
+    CHECK(finds("runtime/x.c", "/* x */\n#ifdef __CUDACC__\n#endif\n", 2, "CUDA"));
+    CHECK(passes("runtime/x.h", "/* x */\n#ifdef __CUDACC__\n#endif\n"));
     CHECK(passes("runtime/device.c", text));
     CHECK(passes("kernels/linear.cuh", text));
 }

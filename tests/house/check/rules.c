@@ -121,18 +121,27 @@ static void check_dead_code(Faults *f)
         if (code >= n && at < n && (depth > 0 || !strncmp(s->comments + i + at, "//", 2)) &&
             looks_like_code(s->comments + i, n))
             fault(f, i, "holds code in a comment");
-        for (size_t j = i; j < i + n; j++)
+        const bool wrapper = !strncmp(s->code + i + code, "extern", 6) &&
+                             strcspn(s->code + i, "(;\n") == n; // extern "C" {
+        for (size_t j = i; j < i + n && !wrapper; j++)
             depth += (s->code[j] == '{') - (s->code[j] == '}');
     }
+}
+
+/* Twins are chosen in runtime/device* and by IF_CUDA of runtime/op.h; a header whose inline
+ * functions both compilers read may ask which one reads it. */
+static bool may_ask(const char *path, const char *line, size_t n)
+{
+    if (!strncmp(path, "runtime/device", 14) || !strcmp(path, "runtime/op.h") ||
+        path_ends(path, ".cu") || path_ends(path, ".cuh"))
+        return true;
+    return path_ends(path, ".h") && word_find(line, 0, n, "__CUDACC__") < n;
 }
 
 static void check_conditionals(Faults *f)
 {
     const Source *s = f->source;
 
-    if (!strncmp(s->path, "runtime/device", 14) || path_ends(s->path, ".cu") ||
-        path_ends(s->path, ".cuh"))
-        return;
     for (size_t i = 0, n; i < s->size; i += n + 1) {
         n = strcspn(s->code + i, "\n");
         size_t j = i + strspn(s->code + i, " \t");
@@ -141,7 +150,7 @@ static void check_conditionals(Faults *f)
         j += 1 + strspn(s->code + j + 1, " \t");
         const bool condition = !strncmp(s->code + j, "if", 2) || !strncmp(s->code + j, "elif", 4);
         const char *cuda = strstr(s->code + j, "CUDA");
-        if (condition && cuda && cuda < s->code + i + n)
+        if (condition && cuda && cuda < s->code + i + n && !may_ask(s->path, s->code + i, n))
             fault(f, i, "asks for CUDA; only runtime/device* does");
     }
 }

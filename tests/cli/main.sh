@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Tests cli/main.c and cairn doctor from outside: exit codes, and what goes to which stream.
+set -uo pipefail
+failures=0
+top=$(mktemp -d)
+trap 'rm -rf "$top"' EXIT
+
+# run CODE ARGUMENT ...: leaves $out and $err
+run() {
+    local want=$1
+    shift
+    "$CAIRN" "$@" >"$top/out" 2>"$top/err"
+    local code=$?
+    out=$(cat "$top/out") err=$(cat "$top/err")
+    [ $code = "$want" ] || bad "cairn $*: exit code $code, want $want"
+}
+bad() {
+    echo "$1"
+    printf 'out: %s\nerr: %s\n' "$out" "$err"
+    failures=$((failures + 1))
+}
+
+run 0 --version
+[[ $out =~ ^cairn\ [0-9]+\.[0-9]+\.[0-9]+(\ \([0-9a-f]+(-dirty)?\))?$ && -z $err ]] || bad "--version"
+run 0 --help
+[[ $out == *"usage: cairn COMMAND"*doctor* && -z $err ]] || bad "--help"
+run 2
+[[ -z $out && $err == *"usage: cairn COMMAND"* ]] || bad "no command"
+run 2 docter
+[[ -z $out && $err == "cairn: unknown command 'docter'; did you mean 'doctor'?" ]] || bad "nearest"
+run 2 xyzzyx
+[[ -z $out && $err == "cairn: unknown command 'xyzzyx'; see cairn --help" ]] || bad "unknown"
+run 2 doctor now
+[[ -z $out && $err == "cairn doctor: an extra argument; usage: cairn doctor"* ]] || bad "extra"
+run 2 doctor --jsn
+[[ -z $out && $err == "cairn doctor: unknown option --jsn; see cairn doctor --help" ]] ||
+    bad "unknown option"
+run 0 doctor
+[[ $out == "cairn  "*processor*memory*device*libraries*oneDNN*HDF5* && -z $err ]] || bad "doctor"
+for command in $(sed -n 's/^COMMAND(\(.*\))$/\1/p' "$CAIRN_SOURCE/cli/commands.def"); do
+    run 0 "$command" --help
+    [[ $out == "cairn $command - "*"usage: cairn $command"*"example:"* && -z $err ]] ||
+        bad "$command --help"
+done
+if "$CAIRN" --help >/dev/full 2>"$top/err"; then
+    bad "a full disk goes unnoticed"
+fi
+grep -q '^cairn: standard output cannot be written: No space left on device$' "$top/err" ||
+    bad "$(cat "$top/err")"
+[ $failures = 0 ]
