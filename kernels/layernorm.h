@@ -1,0 +1,45 @@
+/* layernorm.h - the row code that layernorm and add_layernorm share, on the CPU.
+ *
+ * With r = 1 / sqrt(variance + epsilon) and z = (s - mean) * r, for each row of C numbers:
+ *
+ *   s  = x + residual                             (layernorm: s = x)
+ *   y  = z * weight + bias
+ *   dw = sum over rows of dy * z
+ *   db = sum over rows of dy
+ *   dx = r * (g - mean(g) - z * mean(g * z)) + ds     where g = dy * weight
+ */
+#ifndef KERNELS_LAYERNORM_H
+#define KERNELS_LAYERNORM_H
+
+#include "kernels/ops.h"
+
+/* Tensors of rows [N, C] in one storage type; mean and rstd F32 [N]. */
+typedef struct LayernormForward {
+    const Tensor *x, *residual; // residual NULL: s = x
+    const Tensor *weight, *bias;
+    float epsilon;
+    Tensor *sum; // where s goes; NULL: nowhere
+    Tensor *y;
+    Tensor *mean, *rstd; // NULL: not kept
+} LayernormForward;
+
+/* Gradients that are NULL are not wanted; bits of `add` tell which add to what is there. */
+enum { ADD_DX = 1, ADD_DRESIDUAL = 2, ADD_DWEIGHT = 4, ADD_DBIAS = 8 };
+typedef struct LayernormBackward {
+    const Tensor *sum, *weight, *mean, *rstd;
+    const Tensor *dy, *dsum; // NULL: zero
+    Tensor *dx, *dresidual, *dweight, *dbias;
+    unsigned add;
+} LayernormBackward;
+
+/* Checks x, weight and bias; `name` is the operator's. */
+MUST_CHECK Status layernorm_fits(const char *name, const Tensor *x, const Tensor *weight,
+                                 const Tensor *bias);
+
+size_t layernorm_forward_bytes(int64_t C, int threads); // scratch
+size_t layernorm_backward_bytes(int64_t N, int64_t C, int threads);
+
+void layernorm_forward_rows(const LayernormForward *p, int threads, void *scratch);
+void layernorm_backward_rows(const LayernormBackward *p, int threads, void *scratch);
+
+#endif
