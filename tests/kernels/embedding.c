@@ -35,7 +35,8 @@ static void fill(Batch *b, int64_t N, int32_t count, int64_t C, const int64_t V[
                                      : (n % 2 ? -(1 << 30) : 1 << 30) + (int32_t)n;
         b->table[t] = normal_values(V[t] * C, (uint64_t)t + 1);
         b->in[IDS + 2 * t] = (OpInput){1, {N}, .places = b->ids[t]};
-        b->in[TABLE + 2 * t] = (OpInput){2, {V[t], C}, b->table[t], .wants_gradient = true};
+        b->in[TABLE + 2 * t] =
+            (OpInput){2, {V[t], C}, .values = b->table[t], .wants_gradient = true};
     }
 }
 
@@ -167,7 +168,7 @@ static void refuses_what_does_not_fit(void)
     b.in[IDS2].dim[0] = 7;
     check_refused(build, &tables, b.in, 5, E_SHAPE, "embedding: ids has 7 elements, expected 8");
     b.in[IDS2].dim[0] = 8;
-    b.in[TABLE2] = (OpInput){2, {4, 2}, b.table[1]};
+    b.in[TABLE2] = (OpInput){2, {4, 2}, .values = b.table[1]};
     check_refused(build, &tables, b.in, 5, E_SHAPE,
                   "embedding: table 2 has rows of 2, the first has rows of 3");
     b.in[IDS] = (OpInput){1, {8}, .values = b.table[0]};
