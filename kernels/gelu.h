@@ -30,11 +30,14 @@ VECTOR_INLINE float gelu_normal(float x, float *bell)
     return x < 0 ? tail : 1 - tail;
 }
 
-VECTOR_INLINE float gelu_sigmoid(float x)
+/* S at x, and 1 - S in *rest, which the subtraction would lose. */
+VECTOR_INLINE float gelu_sigmoid(float x, float *rest)
 {
     const float u2 = 1.5957691216f * __builtin_fmaf(0.044715f * x * x, x, x);
+    const float e = vector_exp(u2 < -80 ? 80 : -u2), s = 1 / (1 + e);
 
-    return 1 / (1 + vector_exp(-u2));
+    *rest = e * s;
+    return s;
 }
 
 /* y[i] = gelu(x[i]); y may be x. */
@@ -48,8 +51,10 @@ VECTOR_INLINE void gelu_value(Activation form, float *y, const float *x, int64_t
         }
     } else {
 #pragma omp simd
-        for (int64_t i = 0; i < n; i++)
-            y[i] = x[i] * gelu_sigmoid(x[i]);
+        for (int64_t i = 0; i < n; i++) {
+            float rest;
+            y[i] = x[i] * gelu_sigmoid(x[i], &rest);
+        }
     }
 }
 
@@ -67,9 +72,10 @@ VECTOR_INLINE void gelu_slope(Activation form, float *dx, const float *dy, const
     } else {
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
-            const float s = gelu_sigmoid(x[i]);
+            float rest;
+            const float s = gelu_sigmoid(x[i], &rest);
             const float u2 = 1.5957691216f * __builtin_fmaf(3 * 0.044715f * x[i], x[i], 1);
-            dx[i] = dy[i] * __builtin_fmaf(x[i] * s * (1 - s), u2, s);
+            dx[i] = dy[i] * __builtin_fmaf(x[i] * s * rest, u2, s);
         }
     }
 }

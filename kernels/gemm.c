@@ -36,6 +36,7 @@ struct GemmPlan {
     int threads;
     GemmLibrary *library;
     bool widen_a, widen_b, widen_c, widen_bias;
+    int64_t block; // rows of a piece
     Piece *piece;
     int64_t pieces;
     size_t pad_bytes, a_bytes, b_bytes, c_bytes, bias_bytes; // of scratch
@@ -181,7 +182,7 @@ static Status make_pieces(GemmPlan *p)
 {
     const Gemm *g = &p->g;
     const int64_t rows = g->a.transposed ? g->k : g->m;
-    const int64_t step = p->widen_a || p->widen_b || p->widen_c ? WIDEN_ROWS : rows;
+    const int64_t step = p->block;
 
     p->pieces = (rows + step - 1) / step;
     p->piece = calloc((size_t)p->pieces, sizeof *p->piece);
@@ -213,8 +214,10 @@ static void plan_widening(GemmPlan *p, bool native)
     const Gemm *g = &p->g;
     const bool sums = g->a.transposed;
     const int64_t rows = sums ? g->k : g->m;
-    const int64_t block = rows < WIDEN_ROWS ? rows : WIDEN_ROWS;
+    const bool narrow_sum = sums && g->c.dtype != F32; // must be rounded once
+    const int64_t block = native || narrow_sum || rows < WIDEN_ROWS ? rows : WIDEN_ROWS;
 
+    p->block = block;
     if (native)
         return;
     p->widen_a = g->a.dtype != F32;
@@ -223,7 +226,7 @@ static void plan_widening(GemmPlan *p, bool native)
     p->widen_bias = g->bias && g->bias_dtype != F32;
     p->a_bytes = p->widen_a ? arena_round((size_t)(block * (sums ? g->m : g->k)) * 4) : 0;
     p->b_bytes = p->widen_b ? arena_round((size_t)((sums ? block : g->k) * g->n) * 4) : 0;
-    p->c_bytes = p->widen_c ? arena_round((size_t)(block * g->n) * 4) : 0;
+    p->c_bytes = p->widen_c ? arena_round((size_t)((sums ? g->m : block) * g->n) * 4) : 0;
     p->bias_bytes = p->widen_bias ? arena_round((size_t)g->n * 4) : 0;
 }
 
@@ -238,7 +241,7 @@ Status gemm_make(GemmPlan **out, Device *d, Gemm g)
     if (s)
         return s;
     assert(g.m > 0 && g.n > 0 && g.k > 0 && !g.c.transposed);
-    assert(!g.a.transposed || (!g.b.transposed && g.c.dtype == F32)); // see make_piece()
+    assert(!g.a.transposed || !g.b.transposed); // see make_piece()
     p->g = g;
     p->threads = d->threads;
     p->library = library;
@@ -331,6 +334,7 @@ static bool run_piece(const GemmPlan *p, const Piece *x, const void *a, const vo
     const char *from_a = rows_from(a, &g->a, x->start);
     const char *from_b = sums ? rows_from(b, &g->b, x->start) : b;
     char *to_c = sums ? c : (char *)c + (rows_from(c, &g->c, x->start) - (const char *)c);
+    const int64_t c_rows = sums ? g->m : x->count;
     const int64_t b_rows = sums ? x->count : g->b.transposed ? g->n : g->k;
     const int64_t b_columns = g->b.transposed ? g->k : g->n, a_columns = sums ? g->m : g->k;
 
@@ -341,12 +345,12 @@ static bool run_piece(const GemmPlan *p, const Piece *x, const void *a, const vo
         convert_rows(wide_b, F32, b_columns, from_b, g->b.dtype, g->b.stride, b_rows, b_columns,
                      p->threads);
     if (p->widen_c && g->accumulate)
-        convert_rows(wide_c, F32, g->n, to_c, g->c.dtype, g->c.stride, x->count, g->n, p->threads);
+        convert_rows(wide_c, F32, g->n, to_c, g->c.dtype, g->c.stride, c_rows, g->n, p->threads);
     const bool good =
         execute(p, x, p->widen_a ? wide_a : (char *)from_a, p->widen_b ? wide_b : (char *)from_b,
                 p->widen_c ? wide_c : to_c, bias, scratch);
     if (p->widen_c && good)
-        convert_rows(to_c, g->c.dtype, g->c.stride, wide_c, F32, g->n, x->count, g->n, p->threads);
+        convert_rows(to_c, g->c.dtype, g->c.stride, wide_c, F32, g->n, c_rows, g->n, p->threads);
     return good;
 }
 
