@@ -99,7 +99,8 @@ MUST_CHECK Status checkpoint_latest(const char *folder, char **path, int64_t *st
 /* "<folder>/step-<step>.h5", which the caller frees; NULL when out of memory. */
 char *checkpoint_step_path(const char *folder, int64_t step);
 
-/* Deletes the oldest until `limit` are left, never step `keep` (-1: none); limit < 1 deletes none.
+/* Deletes the oldest until `limit` are left, never the newest, never step `keep` (-1: none); limit
+ * < 1 deletes none.
  * Parts of checkpoints whose process is gone are deleted too. */
 MUST_CHECK Status checkpoint_prune(const char *folder, int64_t limit, int64_t keep);
 
