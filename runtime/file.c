@@ -106,6 +106,28 @@ Status file_commit(FileWriter *w)
     return s;
 }
 
+Status file_publish(const char *part, const char *path)
+{
+    const int file = open(part, O_RDWR | O_CLOEXEC);
+    bool good = file >= 0 && fsync(file) == 0;
+    int reason = errno;
+
+    if (file >= 0 && close(file) != 0 && good) {
+        reason = errno;
+        good = false;
+    }
+    if (good && rename(part, path) != 0) {
+        reason = errno;
+        good = false;
+    }
+    if (!good) {
+        unlink(part);
+        return fail(E_IO, "%s: cannot be written: %s", path, strerror(reason));
+    }
+    sync_folder(path);
+    return OK;
+}
+
 void file_discard(FileWriter *w)
 {
     if (w->stream)

@@ -26,6 +26,10 @@ MUST_CHECK Status file_open(FileWriter *w, const char *path); // creates the tem
 MUST_CHECK Status file_commit(FileWriter *w); // flush, fsync, close, rename; on failure discards
 void file_discard(FileWriter *w);             // removes it; harmless after file_commit()
 
+/* For what other libraries write: flushes the closed file `part` to the disk and renames it to
+ * `path`; removes it on failure. */
+MUST_CHECK Status file_publish(const char *part, const char *path);
+
 /* file_open, fwrite, file_commit in one. */
 MUST_CHECK Status file_write(const char *path, const void *bytes, size_t count);
 
