@@ -1,6 +1,6 @@
 # fuzz.cmake - builds tests/fuzz/<x>.c as a libFuzzer program and makes it a test (-DCAIRN_FUZZ=ON).
 #
-# A target is one LLVMFuzzerTestOneInput(); seeds lie in tests/fuzz/corpus/<x>/, words
+# A target is one LLVMFuzzerTestOneInput(); seeds lie in tests/fuzz/<x>.seeds/, words
 # in tests/fuzz/<x>.dict, both optional. It may use runtime/ and datasets/. It fails where it crashes,
 # leaks, or needs longer than ten seconds for an input. Only clang has libFuzzer: with another
 # compiler each test is skipped and says why.

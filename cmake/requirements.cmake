@@ -60,6 +60,7 @@ list(JOIN CAIRN_PC_REQUIRES ", " CAIRN_PC_REQUIRES)
 
 if(missing)
   list(JOIN missing "; " missing)
-  message(FATAL_ERROR
-    "Missing: ${missing}. deploy/install-packages.sh installs what packages.txt lists.")
+  # a notice stands on one line; an error would be broken at 78 columns
+  message(NOTICE "Missing: ${missing}. deploy/install-packages.sh installs all of them.")
+  message(FATAL_ERROR "Libraries are missing; the line above names them.")
 endif()

@@ -3,7 +3,7 @@
 #
 # Three build trees below build/check: release, sanitized (address and undefined behaviour) and
 # fuzz (clang's libFuzzer, FUZZ_SECONDS for each target). A top CTestTestfile.cmake names them, so
-# that one ctest runs all. Warnings are errors. The build stops at the first failure; tests do not.
+# that one ctest runs all. Warnings are errors in release. The build stops at the first failure; tests do not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
@@ -32,7 +32,8 @@ configure() { # name, then options of cmake
 
 mkdir -p $top
 configure release -DCAIRN_WERROR=ON
-configure sanitized -DCAIRN_WERROR=ON -DCAIRN_SANITIZE=ON -DCAIRN_TEST_PREFIX=sanitized/
+# gcc warns falsely under the sanitizers, as its manual says: release is where warnings are errors
+configure sanitized -DCAIRN_WERROR=OFF -DCAIRN_SANITIZE=ON -DCAIRN_TEST_PREFIX=sanitized/
 configure fuzz -DCAIRN_FUZZ=ON -DCMAKE_C_COMPILER=$clang
 printf 'subdirs(release)\nsubdirs(sanitized)\nsubdirs(fuzz)\n' >$top/CTestTestfile.cmake
 ctest --test-dir $top --output-on-failure --no-tests=error -j "$jobs"

@@ -51,7 +51,7 @@ static int visit(const char *path, const struct stat *s, int type, struct FTW *p
 
     if (type == FTW_D && place->level > 0 &&
         (!strncmp(name, "build", 5) || (name[0] == '.' && strcmp(name, ".ci") != 0) ||
-         !strcmp(name, "golden") || !strcmp(name, "corpus") || !strcmp(name, "fixtures") ||
+         !strcmp(name, "golden") || path_ends(name, ".seeds") || !strcmp(name, "fixtures") ||
          !strcmp(name, "results") || !strcmp(name, "shared")))
         return FTW_SKIP_SUBTREE;
     if (type != FTW_F || !is_source(path))

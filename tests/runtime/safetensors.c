@@ -34,7 +34,7 @@ static void refused(const char *header, size_t data, const char *sentence)
 
 #define TENSOR(name, dtype, shape, from, to)                                                       \
     "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" from "," to "]" \
-                                                                                               "}"
+    "}"
 
 static void takes_a_good_header(void)
 {
