@@ -4,9 +4,8 @@
  * Backward reads the sum, never x or the residual. Without training and without a reader the sum is
  * not stored at all.
  */
+#include "kernels/inputs.h"
 #include "kernels/layernorm.h"
-
-#include <inttypes.h>
 
 enum { X, RESIDUAL, WEIGHT, BIAS }; // c->in[]
 enum { Y, SUM };                    // c->out[]
@@ -20,20 +19,13 @@ typedef struct AddLayernormArgs {
 static Status add_layernorm_shape(Call *c)
 {
     const AddLayernormArgs *args = c->args;
-    const Tensor *x = c->in[X], *residual = c->in[RESIDUAL];
-    const Status s = layernorm_fits("add_layernorm", x, c->in[WEIGHT], c->in[BIAS]);
+    const Tensor *x = c->in[X];
+    Status s = layernorm_fits(c, WEIGHT, BIAS);
 
+    s = s ? s : input_float(c, RESIDUAL, "residual");
+    s = s ? s : input_alike(c, X, RESIDUAL);
     if (s)
         return s;
-    if (tensor_rows(x) != tensor_rows(residual) || tensor_columns(x) != tensor_columns(residual))
-        return fail(E_SHAPE,
-                    "add_layernorm: x has %" PRId64 " rows of %" PRId64 ", the residual %" PRId64
-                    " of %" PRId64,
-                    tensor_rows(x), tensor_columns(x), tensor_rows(residual),
-                    tensor_columns(residual));
-    if (x->dtype != residual->dtype)
-        return fail(E_DTYPE, "add_layernorm: x is %s, the residual %s", dtype_name(x->dtype),
-                    dtype_name(residual->dtype));
     call_output(c, Y, x->dtype, x->ndim, x->dim);
     if (args->sum || c->training)
         call_output(c, SUM, x->dtype, x->ndim, x->dim);

@@ -7,6 +7,7 @@
  * depend neither on threads nor on the other sequences of the batch. CPU parts: see attention.h.
  */
 #include "kernels/attention.h"
+#include "kernels/inputs.h"
 #include "kernels/vector.h"
 
 #include <assert.h>
@@ -38,7 +39,7 @@ static Status attention_fits(const Call *c)
         return fail(E_SHAPE,
                     "attention: %" PRId64 " queries, %" PRId64 " keys, and no offsets of the keys",
                     tensor_rows(q), tensor_rows(k));
-    if (!dtype_is_float(q->dtype) || k->dtype != q->dtype || v->dtype != q->dtype)
+    if (k->dtype != q->dtype || v->dtype != q->dtype)
         return fail(E_DTYPE, "attention: q is %s, k %s, v %s; wants one float type",
                     dtype_name(q->dtype), dtype_name(k->dtype), dtype_name(v->dtype));
     return OK;
@@ -47,20 +48,26 @@ static Status attention_fits(const Call *c)
 static Status attention_shape(Call *c)
 {
     const AttentionArgs *args = c->args;
-    const Tensor *q = c->in[Q], *offsets = c->in[OFFSETS], *keys = c->in[KEY_OFFSETS];
-    const Status s = attention_fits(c);
+    const Tensor *q = c->in[Q];
+    Status s = input_float(c, Q, "q");
 
+    s = s ? s : input_float(c, K, "k");
+    s = s ? s : input_float(c, V, "v");
+    s = s ? s : attention_fits(c);
+    s = s ? s : input_integers(c, OFFSETS, -1, "offsets");
+    if (!s && c->in[KEY_OFFSETS])
+        s = input_integers(c, KEY_OFFSETS, tensor_size(c->in[OFFSETS]), "offsets of the keys");
+    if (!s && tensor_size(c->in[OFFSETS]) < 1)
+        s = fail(E_SHAPE, "attention: offsets are empty, expected [B + 1]");
+    if (!s && !(args->dropout >= 0 && args->dropout < 1))
+        s = fail(E_SHAPE, "attention: dropout is %g, expected at least 0 and below 1",
+                 (double)args->dropout);
+    if (!s && c->training && args->dropout > 0)
+        s = input_integers(c, SAMPLE, tensor_rows(q), "sample numbers");
+    if (!s && c->training && args->dropout > 0)
+        s = input_integers(c, STEP, STEP_INTEGERS, "step integers");
     if (s)
         return s;
-    if (!offsets || offsets->dtype != I32 || tensor_size(offsets) < 1 ||
-        (keys && (keys->dtype != I32 || tensor_size(keys) != tensor_size(offsets))))
-        return fail(E_SHAPE, "attention: wants offsets I32 [B + 1], as many for keys");
-    if (!(args->dropout >= 0 && args->dropout < 1))
-        return fail(E_SHAPE, "attention: dropout is %g, expected at least 0 and below 1",
-                    (double)args->dropout);
-    if (c->training && args->dropout > 0 && (!c->in[SAMPLE] || !c->in[STEP]))
-        return fail(E_SHAPE, "attention: dropout wants sample numbers and step integers");
-
     call_output(c, 0, q->dtype, q->ndim, q->dim);
     if (c->training)
         call_save(c, LSE, F32, DIMS(args->heads, tensor_rows(q)));

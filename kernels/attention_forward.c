@@ -123,7 +123,7 @@ int64_t attention_chunks(int64_t queries)
 void attention_forward_item(const AttentionHead *h, int64_t chunk, float *scratch)
 {
     const int64_t chunks = attention_chunks(h->queries);
-    const int64_t size = (h->queries + chunks - 1) / chunks; // even, so that none is a stump
+    const int64_t size = chunks ? (h->queries + chunks - 1) / chunks : 0; // even: none is a stump
     const int64_t start = chunk * size;
     const int64_t rows = start + size < h->queries ? size : h->queries - start;
     int64_t from, to;

@@ -10,6 +10,7 @@
  * rows whose number depends on the shape alone. Where the graph allows it forward writes dx over x
  * while the row is in the cache.
  */
+#include "kernels/inputs.h"
 #include "kernels/ops.h"
 #include "kernels/vector.h"
 
@@ -25,30 +26,23 @@ enum { SLICES = 64 };
 static Status cross_entropy_shape(Call *c)
 {
     const CrossEntropyArgs *args = c->args;
-    const Tensor *x = c->in[LOGITS], *target = c->in[TARGET];
-    const int64_t N = tensor_rows(x), V = tensor_columns(x);
+    const Tensor *x = c->in[LOGITS];
+    Status s = input_float(c, LOGITS, "logits");
 
-    if (!dtype_is_float(x->dtype))
-        return fail(E_DTYPE, "cross_entropy: logits are %s, expected a float type",
-                    dtype_name(x->dtype));
-    if (target->dtype != I32 || tensor_size(target) != N)
-        return fail(E_SHAPE,
-                    "cross_entropy: %" PRId64 " rows of logits want as many targets in i32, got "
-                    "%" PRId64 " in %s",
-                    N, tensor_size(target), dtype_name(target->dtype));
-    if (args->classes < 0 || args->classes > V)
-        return fail(E_SHAPE, "cross_entropy: %" PRId64 " classes in rows of %" PRId64,
-                    args->classes, V);
-    if (!(args->label_smoothing >= 0 && args->label_smoothing <= 1))
-        return fail(E_SHAPE, "cross_entropy: label smoothing is %g, expected 0 to 1",
-                    (double)args->label_smoothing);
-    if (!c->in[OFFSETS] || c->in[OFFSETS]->dtype != I32 || !c->in[SCALARS] ||
-        tensor_size(c->in[SCALARS]) < STEP_SCALARS)
-        return fail(E_SHAPE, "cross_entropy: wants offsets I32 [B + 1] and step scalars");
-
+    s = s ? s : input_integers(c, TARGET, tensor_rows(x), "targets");
+    s = s ? s : input_integers(c, OFFSETS, -1, "offsets");
+    s = s ? s : input_f32(c, SCALARS, STEP_SCALARS, "step scalars");
+    if (!s && (args->classes < 0 || args->classes > tensor_columns(x)))
+        s = fail(E_SHAPE, "cross_entropy: %" PRId64 " classes in rows of %" PRId64, args->classes,
+                 tensor_columns(x));
+    if (!s && !(args->label_smoothing >= 0 && args->label_smoothing <= 1))
+        s = fail(E_SHAPE, "cross_entropy: label smoothing is %g, expected 0 to 1",
+                 (double)args->label_smoothing);
+    if (s)
+        return s;
     call_output(c, 0, F32, DIMS(1));
     if (c->training)
-        call_save(c, LSE, F32, DIMS(N));
+        call_save(c, LSE, F32, DIMS(tensor_rows(x)));
     return graph_status(c->graph);
 }
 

@@ -32,9 +32,8 @@ typedef struct LayernormBackward {
     unsigned add;
 } LayernormBackward;
 
-/* Checks x, weight and bias; `name` is the operator's. */
-MUST_CHECK Status layernorm_fits(const char *name, const Tensor *x, const Tensor *weight,
-                                 const Tensor *bias);
+/* Checks x (in[0]), weight and bias of a call. */
+MUST_CHECK Status layernorm_fits(const Call *c, int weight, int bias);
 
 size_t layernorm_forward_bytes(int64_t C, int threads); // scratch
 size_t layernorm_backward_bytes(int64_t N, int64_t C, int threads);

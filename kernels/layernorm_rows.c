@@ -3,6 +3,7 @@
  * A row is read from memory once and stays in the first cache for the passes over it. The sums over
  * rows are taken in slices whose number depends on N alone, and the slices are added in order.
  */
+#include "kernels/inputs.h"
 #include "kernels/layernorm.h"
 #include "kernels/vector.h"
 
@@ -13,20 +14,17 @@
 
 enum { SLICES = 32, SLICE_ROWS = 16, BUFFERS = 4, COLUMN_BLOCK = 64 };
 
-Status layernorm_fits(const char *name, const Tensor *x, const Tensor *weight, const Tensor *bias)
+Status layernorm_fits(const Call *c, int weight, int bias)
 {
-    const int64_t C = tensor_columns(x);
+    const int64_t C = tensor_columns(c->in[0]);
+    Status s = input_float(c, 0, "x");
 
-    if (tensor_size(weight) != C || tensor_size(bias) != C)
-        return fail(E_SHAPE, "%s: rows of %" PRId64 ", weight of %" PRId64 ", bias of %" PRId64,
-                    name, C, tensor_size(weight), tensor_size(bias));
-    if (!dtype_is_float(x->dtype) || (weight->dtype != F32 && weight->dtype != x->dtype) ||
-        (bias->dtype != F32 && bias->dtype != x->dtype))
-        return fail(E_DTYPE, "%s: x is %s, weight %s, bias %s; wants f32 or the type of x", name,
-                    dtype_name(x->dtype), dtype_name(weight->dtype), dtype_name(bias->dtype));
-    if (!tensor_contiguous(weight) || !tensor_contiguous(bias))
-        return fail(E_SHAPE, "%s: weight and bias must be contiguous", name);
-    return OK;
+    s = s ? s : input_weight(c, weight, "weight");
+    s = s ? s : input_weight(c, bias, "bias");
+    if (!s && (tensor_size(c->in[weight]) != C || tensor_size(c->in[bias]) != C))
+        s = fail(E_SHAPE, "%s: rows of %" PRId64 ", weight of %" PRId64 ", bias of %" PRId64,
+                 c->op->name, C, tensor_size(c->in[weight]), tensor_size(c->in[bias]));
+    return s;
 }
 
 static int64_t row_room(int64_t C) // floats

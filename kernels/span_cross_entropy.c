@@ -9,6 +9,7 @@
  * A target outside its sequence counts nothing. Losses are summed in double precision, sequence by
  * sequence.
  */
+#include "kernels/inputs.h"
 #include "kernels/ops.h"
 #include "kernels/vector.h"
 
@@ -22,22 +23,21 @@ enum { LSE };                              // c->save[]: F32 [B, K]
 
 static Status span_cross_entropy_shape(Call *c)
 {
-    const Tensor *x = c->in[LOGITS], *target = c->in[TARGET], *offsets = c->in[OFFSETS];
+    const Tensor *x = c->in[LOGITS], *target = c->in[TARGET];
+    Status s = input_float(c, LOGITS, "logits");
 
-    if (!dtype_is_float(x->dtype))
-        return fail(E_DTYPE, "span_cross_entropy: logits are %s, expected a float type",
-                    dtype_name(x->dtype));
-    if (!offsets || offsets->dtype != I32 || tensor_size(offsets) < 1 || !c->in[SCALARS] ||
-        tensor_size(c->in[SCALARS]) < STEP_SCALARS)
-        return fail(E_SHAPE, "span_cross_entropy: wants offsets I32 [B + 1] and step scalars");
-    if (target->dtype != I32 || tensor_rows(target) != tensor_size(offsets) - 1 ||
-        tensor_columns(target) != tensor_columns(x))
-        return fail(E_SHAPE,
-                    "span_cross_entropy: %" PRId64 " sequences and %" PRId64
-                    " columns want targets I32 of that shape, got %" PRId64 " x %" PRId64 " in %s",
-                    tensor_size(offsets) - 1, tensor_columns(x), tensor_rows(target),
-                    tensor_columns(target), dtype_name(target->dtype));
-
+    s = s ? s : input_integers(c, OFFSETS, -1, "offsets");
+    s = s ? s : input_integers(c, TARGET, -1, "targets");
+    s = s ? s : input_f32(c, SCALARS, STEP_SCALARS, "step scalars");
+    if (!s && (tensor_rows(target) != tensor_size(c->in[OFFSETS]) - 1 ||
+               tensor_columns(target) != tensor_columns(x)))
+        s = fail(E_SHAPE,
+                 "span_cross_entropy: %" PRId64 " sequences and %" PRId64
+                 " columns want as many targets, got %" PRId64 " x %" PRId64,
+                 tensor_size(c->in[OFFSETS]) - 1, tensor_columns(x), tensor_rows(target),
+                 tensor_columns(target));
+    if (s)
+        return s;
     call_output(c, 0, F32, DIMS(1));
     if (c->training)
         call_save(c, LSE, F32, target->ndim, target->dim);

@@ -1,0 +1,192 @@
+/* Tests kernels/layernorm.c, add_layernorm.c and the rows that they share. */
+#include "kernels/ops.h"
+#include "runtime/safetensors.h"
+#include "tests/check_op.h"
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const LayernormArgs ARGS = {.epsilon = 1e-5f};
+
+/* What is recorded: plain, or with a residual in in[3], whose sum may be read too. */
+typedef enum { PLAIN, COLUMNS, ADDED, ADDED_AND_READ, ONLY_SUM } Form;
+
+static Tensor *build(Graph *g, Tensor *const in[], Dtype dtype, const void *context)
+{
+    const Form form = *(const Form *)context;
+    Tensor *sum = NULL;
+
+    (void)dtype;
+    if (form == PLAIN)
+        return op_layernorm(g, in[0], in[1], in[2], ARGS);
+    if (form == COLUMNS)
+        return op_layernorm(g, graph_columns(g, in[0], 2, tensor_size(in[1])), in[1], in[2], ARGS);
+    if (form == ADDED)
+        return op_add_layernorm(g, in[0], in[3], in[1], in[2], ARGS, NULL);
+    Tensor *y = op_add_layernorm(g, in[0], in[3], in[1], in[2], ARGS, &sum);
+    return form == ONLY_SUM ? sum : op_add(g, y, sum);
+}
+
+typedef struct Inputs {
+    float *values[4];
+    OpInput in[4];
+} Inputs;
+
+static Inputs inputs_open(int64_t N, int64_t C, int64_t W, uint64_t seed)
+{
+    const int64_t size[] = {N * W, C, C, N * C};
+    Inputs p;
+
+    for (int i = 0; i < 4; i++)
+        p.values[i] = normal_values(size[i], seed + (uint64_t)i);
+    p.in[0] = (OpInput){2, {N, W}, .values = p.values[0], .wants_gradient = true};
+    p.in[1] = (OpInput){1, {C}, .values = p.values[1], .wants_gradient = true, .keep_f32 = true};
+    p.in[2] = (OpInput){1, {C}, .values = p.values[2], .wants_gradient = true, .keep_f32 = true};
+    p.in[3] = (OpInput){2, {N, C}, .values = p.values[3], .wants_gradient = true};
+    return p;
+}
+
+static void inputs_close(Inputs *p)
+{
+    for (int i = 0; i < 4; i++)
+        free(p->values[i]);
+}
+
+static void hand_values(void)
+{
+    const float x[] = {1, 2, 3, 4, 10, 10, 10, 10}, w[] = {1, 1, 1, 2}, b[] = {0, 0, 5, 0};
+    const float residual[] = {0, 0, 0, 0, -9, -8, -7, -6};
+    const OpInput in[] = {{2, {2, 4}, .values = x},
+                          {1, {4}, .values = w},
+                          {1, {4}, .values = b},
+                          {2, {2, 4}, .values = residual}};
+    const double z = 1.5 / sqrt(1.25 + 1e-5);
+    OpRun r;
+
+    if (op_run(build, &(Form){PLAIN}, in, 3, (OpSetting){.inference = true}, &r)) {
+        CHECK_NEAR(r.y[0], -z, 1e-6);
+        CHECK_NEAR(r.y[2], z / 3 + 5, 1e-6);
+        CHECK_NEAR(r.y[3], 2 * z, 1e-6);
+        CHECK(r.y[4] == 0); // a constant row divides by sqrt(epsilon), not by zero
+    }
+    op_run_free(&r);
+    if (op_run(build, &(Form){ADDED}, in, 4, (OpSetting){.inference = true}, &r)) {
+        CHECK_NEAR(r.y[3], 2 * z, 1e-6);
+        CHECK_NEAR(r.y[4], -z, 1e-6); // 1, 2, 3, 4 again
+    }
+    op_run_free(&r);
+}
+
+static void passes_what_every_operator_must(void)
+{
+    static const int64_t shape[][2] = {{1, 1}, {3, 5}, {2, 33}, {67, 3}};
+
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (Form form = PLAIN; form <= ONLY_SUM; form++) {
+            const int64_t N = shape[i][0], C = shape[i][1];
+            Inputs p = inputs_open(N, C, form == COLUMNS ? C + 3 : C, i);
+            const bool flat = C == 1; // z is 0 or rounding: nothing to differentiate
+
+            if (form == ONLY_SUM) // then nothing reaches the parameters but zeros
+                p.in[1].wants_gradient = p.in[2].wants_gradient = false;
+            check_op(build, &form, p.in, form < ADDED ? 3 : 4,
+                     (OpCheck){.tolerance = C < 4 && !flat ? 3e-2 : 0,
+                               .step = C < 4 ? 2e-3 : 0,
+                               .bf16_tolerance = C < 4 && !flat ? -1 : 5e-2,
+                               .f16_tolerance = C < 4 && !flat ? -1 : 1e-2});
+            inputs_close(&p);
+        }
+}
+
+/* Against double precision, at the widths of models and with more rows than slices. */
+static void agrees_with_the_definition(void)
+{
+    static const int64_t width[] = {384, 768, 1000, 4096};
+
+    for (size_t k = 0; k < sizeof width / sizeof *width; k++) {
+        const int64_t N = 1111, C = width[k];
+        Inputs p = inputs_open(N, C, C, k);
+        double *dweight = calloc((size_t)C, sizeof *dweight), worst = 0, most = 0;
+        OpRun r;
+
+        for (int64_t i = 0; i < N * C; i++)
+            p.values[0][i] = 3 * p.values[0][i] + 20; // far from zero: no square minus square
+        if (op_run(build, &(Form){PLAIN}, p.in, 3, (OpSetting){0}, &r)) {
+            for (int64_t n = 0; n < N; n++) {
+                double mean = 0, square = 0;
+                for (int64_t i = 0; i < C; i++)
+                    mean += (double)p.values[0][n * C + i] / (double)C;
+                for (int64_t i = 0; i < C; i++)
+                    square += pow((double)p.values[0][n * C + i] - mean, 2) / (double)C;
+                for (int64_t i = 0; i < C; i++) {
+                    const int64_t e = n * C + i;
+                    const double z = ((double)p.values[0][e] - mean) / sqrt(square + 1e-5);
+                    const double y = z * (double)p.values[1][i] + (double)p.values[2][i];
+                    worst = fmax(worst, fabs((double)r.y[e] - y));
+                    dweight[i] += z * ((double)(e * 7919 % 23) / 11 - 1);
+                }
+            }
+            CHECK_NEAR(worst, 0, 1e-5);
+            for (int64_t i = 0; i < C; i++)
+                most = fmax(most, fabs((double)r.dx[1][i] - dweight[i]));
+            CHECK_NEAR(most, 0, 2e-4);
+        }
+        op_run_free(&r);
+        free(dweight);
+        inputs_close(&p);
+    }
+}
+
+static void agrees_with_pytorch(void)
+{
+    static const char *const file_name = "tests/golden/kernels/layernorm.safetensors";
+    static const char *const names[] = {"x", "weight", "bias", "residual"};
+    static const char *const wanted[] = {"dx", "dweight", "dbias", "dresidual"};
+    Inputs p = inputs_open(5, 37, 37, 0);
+    Safetensors *file;
+    OpRun r;
+
+    if (!CHECK_OK(safetensors_open(test_source(file_name), &file)))
+        return;
+    for (int i = 0; i < 4; i++)
+        memcpy(p.values[i], safetensors_find(file, names[i])->data,
+               (size_t)(i == 0 || i == 3 ? 5 * 37 : 37) * sizeof(float));
+    if (op_run(build, &(Form){ADDED_AND_READ}, p.in, 4, (OpSetting){0}, &r)) {
+        const float *y = safetensors_find(file, "y")->data;
+        for (int64_t k = 0; k < r.y_count; k++)
+            CHECK_NEAR(r.y[k], y[k], 2e-6);
+        for (int i = 0; i < 4; i++) {
+            const float *d = safetensors_find(file, wanted[i])->data;
+            for (int64_t k = 0; k < (i == 0 || i == 3 ? 5 * 37 : 37); k++)
+                CHECK_NEAR(r.dx[i][k], d[k], 5e-6);
+        }
+    }
+    op_run_free(&r);
+    safetensors_close(file);
+    inputs_close(&p);
+}
+
+static void refuses_what_does_not_fit(void)
+{
+    const float x[16] = {0};
+    OpInput in[] = {{2, {2, 8}, .values = x},
+                    {1, {7}, .values = x},
+                    {1, {8}, .values = x},
+                    {2, {4, 4}, .values = x}};
+
+    check_refused(build, &(Form){PLAIN}, in, 3, E_SHAPE, "layernorm: rows of 8, weight of 7");
+    in[1].dim[0] = 8;
+    check_refused(build, &(Form){ADDED}, in, 4, E_SHAPE, "[2, 8] and [4, 4]");
+}
+
+int main(void)
+{
+    RUN(hand_values);
+    RUN(passes_what_every_operator_must);
+    RUN(agrees_with_the_definition);
+    RUN(agrees_with_pytorch);
+    RUN(refuses_what_does_not_fit);
+    return test_result();
+}
