@@ -1,12 +1,12 @@
 """Writes datasets/unicode_ranges.c: what `tokenizers` makes of every code point.
 
 BERT's published tokenizers classify characters by the Unicode version that `tokenizers` was built
-with, which differs from the newest in some hundred places; so the ranges are asked from it.
+with, which differs from the newest in some hundred places, so the ranges are asked from it.
 
     python tests/reference/unicode.py > datasets/unicode_ranges.c && clang-format -i datasets/unicode_ranges.c
 """
 import tokenizers
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 OFF = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
 clean = normalizers.BertNormalizer(**{**OFF, "clean_text": True}).normalize_str
@@ -30,6 +30,15 @@ def is_reordered(c):
 def is_mark(c):
     """A nonspacing mark: dropped with the accents."""
     return nfd(chr(c)) == chr(c) and strip(chr(c)) == ""
+
+
+words = Tokenizer(models.WordPiece({"[UNK]": 0, "=": 1}, unk_token="[UNK]"))
+words.add_tokens([AddedToken("=", single_word=True, normalized=False)])
+
+
+def is_word(c):
+    """Keeps a single_word token beside it from matching: the regular expression \\w."""
+    return words.encode("=" + chr(c)).ids[0] != 1
 
 
 def ranges(test):
@@ -78,6 +87,8 @@ def main():
           "UnicodeRange", pair)
     write("UNICODE_REORDERED", "Has a combining class, so normalisation moves it.",
           ranges(is_reordered), "UnicodeRange", pair)
+    write("UNICODE_WORD", "Part of a word, as a single_word token sees its neighbours.", ranges(is_word),
+          "UnicodeRange", pair)
     write("UNICODE_LOWER", "Lower case of first, first + stride, ... last: add the difference.",
           lower_ranges(), "UnicodeLower", lambda r: "{0x%X, 0x%X, %d, %d}" % tuple(r))
 
