@@ -34,6 +34,11 @@ void tokens_free(Tokens *t);
  * alone) or a vocab.txt itself. Casing and accents come from the first of those that says so; a
  * bare vocab.txt is uncased and tokenizer_note() says so. Errors name the file and line. */
 MUST_CHECK Status tokenizer_open(const char *path, Tokenizer **out);
+/* The same from memory: the text of a vocab.txt or of a tokenizer.json; `name` is for errors. */
+MUST_CHECK Status tokenizer_read_vocabulary(const char *name, const char *text, size_t bytes,
+                                            Tokenizer **out);
+MUST_CHECK Status tokenizer_read_json(const char *name, const char *text, size_t bytes,
+                                      Tokenizer **out);
 void tokenizer_free(Tokenizer *t);              // accepts NULL
 const char *tokenizer_note(const Tokenizer *t); // one sentence for the user, or NULL
 
