@@ -116,6 +116,8 @@ static bool line_is_due(const Progress *p, double now)
 
 void progress_set(Progress *p, int64_t done, const ProgressFacts *facts)
 {
+    if (!p)
+        return;
     const double now = p->o.clock();
     const ProgressFacts f = facts ? *facts : (ProgressFacts){0};
 

@@ -48,7 +48,7 @@ typedef struct Progress Progress;
 /* stream NULL means PROGRESS_SILENT. */
 MUST_CHECK Status progress_open(Progress **out, FILE *stream, const ProgressOptions *options);
 
-/* `done` of `total` is done; facts may be NULL. */
+/* `done` of `total` is done; facts may be NULL, and so may p: nobody watches. */
 void progress_set(Progress *p, int64_t done, const ProgressFacts *facts);
 
 /* A line of its own, above the bar. */

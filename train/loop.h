@@ -28,6 +28,7 @@ typedef struct TrainerHooks {
     FILE *messages; // progress and notes; NULL: silent
     ProgressForm form;
     const volatile sig_atomic_t *stop; // a signal's number asks for a saved end; NULL: never
+    const KeyTable *tables; // what the configuration was made from; a checkpoint's is read by them
 } TrainerHooks;
 
 typedef struct Trainer Trainer;

@@ -255,6 +255,8 @@ void trainer_close(Trainer *t)
     arena_close(&t->results);
     batch_close(t->batches);
     cut_close(t);
+    for (int i = 0; i < TASK_METRICS; i++)
+        free(t->score_name[i]);
     free(t->output_dir);
     free(t);
 }

@@ -82,7 +82,8 @@ struct Trainer {
     int64_t reported; // update of the last line
     double reported_time;
     int64_t reported_tokens;
-    TaskScores scores; // of the best model
+    TaskScores scores;              // of the best model
+    char *score_name[TASK_METRICS]; // of a resumed run's scores
 };
 
 /* loop_cut.c */
