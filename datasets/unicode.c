@@ -36,7 +36,7 @@ static bool is_chinese(int32_t c)
 
 int character_class(int32_t c)
 {
-    int32_t pieces[MAX_DECOMPOSED], lower[2];
+    int32_t lower[2];
     int flags = 0;
 
     if (ranges_hold(UNICODE_REMOVED, UNICODE_REMOVED_COUNT, c))
@@ -49,10 +49,38 @@ int character_class(int32_t c)
         flags |= CHARACTER_CHINESE;
     if (ranges_hold(UNICODE_MARKS, UNICODE_MARKS_COUNT, c))
         flags |= CHARACTER_MARK;
-    if (character_order(c) || character_decompose(c, pieces) > 1 || pieces[0] != c ||
+    if (ranges_hold(UNICODE_DECOMPOSED, UNICODE_DECOMPOSED_COUNT, c) ||
+        ranges_hold(UNICODE_REORDERED, UNICODE_REORDERED_COUNT, c) ||
         character_lower(c, lower) > 1 || lower[0] != c)
         flags |= CHARACTER_CHANGES;
     return flags;
+}
+
+static void mark_ranges(uint8_t *class, int32_t count, const UnicodeRange *r, size_t ranges,
+                        int flag)
+{
+    for (size_t i = 0; i < ranges; i++)
+        for (int32_t c = r[i].first; c <= r[i].last && c < count; c++)
+            class[c] = (uint8_t)(class[c] | flag);
+}
+
+void character_classes(uint8_t *class, int32_t count)
+{
+    for (int32_t c = 0; c < count; c++)
+        class[c] = (uint8_t)((is_space(c) ? CHARACTER_SPACE : 0) |
+                             (is_chinese(c) ? CHARACTER_CHINESE : 0));
+    mark_ranges(class, count, UNICODE_REMOVED, UNICODE_REMOVED_COUNT, CHARACTER_REMOVED);
+    mark_ranges(class, count, UNICODE_PUNCTUATION, UNICODE_PUNCTUATION_COUNT,
+                CHARACTER_PUNCTUATION);
+    mark_ranges(class, count, UNICODE_MARKS, UNICODE_MARKS_COUNT, CHARACTER_MARK);
+    mark_ranges(class, count, UNICODE_DECOMPOSED, UNICODE_DECOMPOSED_COUNT, CHARACTER_CHANGES);
+    mark_ranges(class, count, UNICODE_REORDERED, UNICODE_REORDERED_COUNT, CHARACTER_CHANGES);
+    for (size_t i = 0; i < UNICODE_LOWER_COUNT; i++) {
+        const UnicodeLower r = UNICODE_LOWER[i];
+        for (int32_t c = r.first; c <= r.last && c < count; c += r.stride)
+            class[c] = (uint8_t)(class[c] | CHARACTER_CHANGES);
+    }
+    class[0x130] = (uint8_t)(class[0x130] | CHARACTER_CHANGES);
 }
 
 int character_decompose(int32_t c, int32_t *out)
@@ -60,7 +88,7 @@ int character_decompose(int32_t c, int32_t *out)
     int boundary = 0;
 
     out[0] = c;
-    if (c < 0xC0 || c == 0x11938) // younger than the decompositions of `tokenizers`
+    if (!ranges_hold(UNICODE_DECOMPOSED, UNICODE_DECOMPOSED_COUNT, c))
         return 1;
     const utf8proc_ssize_t n =
         utf8proc_decompose_char(c, out, MAX_DECOMPOSED, UTF8PROC_DECOMPOSE, &boundary);
