@@ -1,6 +1,7 @@
 /* unicode.c - classes, decompositions and lower case of characters; UTF-8. */
 #include "datasets/unicode.h"
 
+#include <string.h>
 #include <utf8proc.h>
 
 static bool ranges_hold(const UnicodeRange *r, size_t count, int32_t c)
@@ -18,21 +19,16 @@ static bool ranges_hold(const UnicodeRange *r, size_t count, int32_t c)
 }
 
 /* The property White_Space. */
-static bool is_space(int32_t c)
-{
-    return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-           c == 0x205F || c == 0x3000;
-}
+static const UnicodeRange SPACES[] = {
+    {9, 13},          {' ', ' '},       {0x85, 0x85},     {0xA0, 0xA0},     {0x1680, 0x1680},
+    {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}};
 
 /* Google's blocks, but for U+2B820..2B91F, which `tokenizers` leaves out. */
-static bool is_chinese(int32_t c)
-{
-    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
-           (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B81F) ||
-           (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0xF900 && c <= 0xFAFF) ||
-           (c >= 0x2F800 && c <= 0x2FA1F);
-}
+static const UnicodeRange CHINESE[] = {{0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},
+                                       {0x20000, 0x2A6DF}, {0x2A700, 0x2B81F}, {0x2B920, 0x2CEAF},
+                                       {0x2F800, 0x2FA1F}};
+enum { SPACES_COUNT = sizeof SPACES / sizeof *SPACES };
+enum { CHINESE_COUNT = sizeof CHINESE / sizeof *CHINESE };
 
 int character_class(int32_t c)
 {
@@ -41,11 +37,11 @@ int character_class(int32_t c)
 
     if (ranges_hold(UNICODE_REMOVED, UNICODE_REMOVED_COUNT, c))
         flags |= CHARACTER_REMOVED;
-    if (is_space(c))
+    if (ranges_hold(SPACES, SPACES_COUNT, c))
         flags |= CHARACTER_SPACE;
     if (ranges_hold(UNICODE_PUNCTUATION, UNICODE_PUNCTUATION_COUNT, c))
         flags |= CHARACTER_PUNCTUATION;
-    if (is_chinese(c))
+    if (ranges_hold(CHINESE, CHINESE_COUNT, c))
         flags |= CHARACTER_CHINESE;
     if (ranges_hold(UNICODE_MARKS, UNICODE_MARKS_COUNT, c))
         flags |= CHARACTER_MARK;
@@ -66,9 +62,9 @@ static void mark_ranges(uint8_t *class, int32_t count, const UnicodeRange *r, si
 
 void character_classes(uint8_t *class, int32_t count)
 {
-    for (int32_t c = 0; c < count; c++)
-        class[c] = (uint8_t)((is_space(c) ? CHARACTER_SPACE : 0) |
-                             (is_chinese(c) ? CHARACTER_CHINESE : 0));
+    memset(class, 0, (size_t)count);
+    mark_ranges(class, count, SPACES, SPACES_COUNT, CHARACTER_SPACE);
+    mark_ranges(class, count, CHINESE, CHINESE_COUNT, CHARACTER_CHINESE);
     mark_ranges(class, count, UNICODE_REMOVED, UNICODE_REMOVED_COUNT, CHARACTER_REMOVED);
     mark_ranges(class, count, UNICODE_PUNCTUATION, UNICODE_PUNCTUATION_COUNT,
                 CHARACTER_PUNCTUATION);
