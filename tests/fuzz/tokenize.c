@@ -44,9 +44,9 @@ static void check(const Tokenizer *t, const uint8_t *text, size_t size)
             abort();
         for (size_t i = 0; i < a.count; i++) {
             const Token k = a.token[i];
-            if (!tokenizer_text(t, k.id) || k.start < 0 || k.end < 0 || (size_t)k.start > size ||
-                (size_t)k.end > size || place_of(text, k.start) != k.first ||
-                place_of(text, k.end) != k.last)
+            if (!tokenizer_text(t, k.id) || k.start < 0 || k.end < k.start ||
+                (size_t)k.start > size || (size_t)k.end > size ||
+                place_of(text, k.start) != k.first || place_of(text, k.end) != k.last)
                 abort();
         }
     }
