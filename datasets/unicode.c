@@ -1,6 +1,7 @@
 /* unicode.c - classes, decompositions and lower case of characters; UTF-8. */
 #include "datasets/unicode.h"
 
+#include <string.h>
 #include <utf8proc.h>
 
 static bool ranges_hold(const UnicodeRange *r, size_t count, int32_t c)
@@ -18,41 +19,64 @@ static bool ranges_hold(const UnicodeRange *r, size_t count, int32_t c)
 }
 
 /* The property White_Space. */
-static bool is_space(int32_t c)
-{
-    return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-           c == 0x205F || c == 0x3000;
-}
+static const UnicodeRange SPACES[] = {
+    {9, 13},          {' ', ' '},       {0x85, 0x85},     {0xA0, 0xA0},     {0x1680, 0x1680},
+    {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}};
 
 /* Google's blocks, but for U+2B820..2B91F, which `tokenizers` leaves out. */
-static bool is_chinese(int32_t c)
-{
-    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
-           (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B81F) ||
-           (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0xF900 && c <= 0xFAFF) ||
-           (c >= 0x2F800 && c <= 0x2FA1F);
-}
+static const UnicodeRange CHINESE[] = {{0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},
+                                       {0x20000, 0x2A6DF}, {0x2A700, 0x2B81F}, {0x2B920, 0x2CEAF},
+                                       {0x2F800, 0x2FA1F}};
+enum { SPACES_COUNT = sizeof SPACES / sizeof *SPACES };
+enum { CHINESE_COUNT = sizeof CHINESE / sizeof *CHINESE };
 
 int character_class(int32_t c)
 {
-    int32_t pieces[MAX_DECOMPOSED], lower[2];
+    int32_t lower[2];
     int flags = 0;
 
     if (ranges_hold(UNICODE_REMOVED, UNICODE_REMOVED_COUNT, c))
         flags |= CHARACTER_REMOVED;
-    if (is_space(c))
+    if (ranges_hold(SPACES, SPACES_COUNT, c))
         flags |= CHARACTER_SPACE;
     if (ranges_hold(UNICODE_PUNCTUATION, UNICODE_PUNCTUATION_COUNT, c))
         flags |= CHARACTER_PUNCTUATION;
-    if (is_chinese(c))
+    if (ranges_hold(CHINESE, CHINESE_COUNT, c))
         flags |= CHARACTER_CHINESE;
     if (ranges_hold(UNICODE_MARKS, UNICODE_MARKS_COUNT, c))
         flags |= CHARACTER_MARK;
-    if (character_order(c) || character_decompose(c, pieces) > 1 || pieces[0] != c ||
+    if (ranges_hold(UNICODE_DECOMPOSED, UNICODE_DECOMPOSED_COUNT, c) ||
+        ranges_hold(UNICODE_REORDERED, UNICODE_REORDERED_COUNT, c) ||
         character_lower(c, lower) > 1 || lower[0] != c)
         flags |= CHARACTER_CHANGES;
     return flags;
+}
+
+static void mark_ranges(uint8_t *class, int32_t count, const UnicodeRange *r, size_t ranges,
+                        int flag)
+{
+    for (size_t i = 0; i < ranges; i++)
+        for (int32_t c = r[i].first; c <= r[i].last && c < count; c++)
+            class[c] = (uint8_t)(class[c] | flag);
+}
+
+void character_classes(uint8_t *class, int32_t count)
+{
+    memset(class, 0, (size_t)count);
+    mark_ranges(class, count, SPACES, SPACES_COUNT, CHARACTER_SPACE);
+    mark_ranges(class, count, CHINESE, CHINESE_COUNT, CHARACTER_CHINESE);
+    mark_ranges(class, count, UNICODE_REMOVED, UNICODE_REMOVED_COUNT, CHARACTER_REMOVED);
+    mark_ranges(class, count, UNICODE_PUNCTUATION, UNICODE_PUNCTUATION_COUNT,
+                CHARACTER_PUNCTUATION);
+    mark_ranges(class, count, UNICODE_MARKS, UNICODE_MARKS_COUNT, CHARACTER_MARK);
+    mark_ranges(class, count, UNICODE_DECOMPOSED, UNICODE_DECOMPOSED_COUNT, CHARACTER_CHANGES);
+    mark_ranges(class, count, UNICODE_REORDERED, UNICODE_REORDERED_COUNT, CHARACTER_CHANGES);
+    for (size_t i = 0; i < UNICODE_LOWER_COUNT; i++) {
+        const UnicodeLower r = UNICODE_LOWER[i];
+        for (int32_t c = r.first; c <= r.last && c < count; c += r.stride)
+            class[c] = (uint8_t)(class[c] | CHARACTER_CHANGES);
+    }
+    class[0x130] = (uint8_t)(class[0x130] | CHARACTER_CHANGES);
 }
 
 int character_decompose(int32_t c, int32_t *out)
@@ -60,7 +84,7 @@ int character_decompose(int32_t c, int32_t *out)
     int boundary = 0;
 
     out[0] = c;
-    if (c < 0xC0 || c == 0x11938) // younger than the decompositions of `tokenizers`
+    if (!ranges_hold(UNICODE_DECOMPOSED, UNICODE_DECOMPOSED_COUNT, c))
         return 1;
     const utf8proc_ssize_t n =
         utf8proc_decompose_char(c, out, MAX_DECOMPOSED, UTF8PROC_DECOMPOSE, &boundary);

@@ -1,8 +1,8 @@
 /* unicode.h - what a tokenizer must know of a character.
  *
- * Classes and lower case are those of Hugging Face's `tokenizers` (unicode_ranges.c), whose
- * Unicode version the ids of published models depend on; decompositions and the order of
- * combining marks are utf8proc's.
+ * Which characters are what, lower case, and which characters decompose or move are those of
+ * Hugging Face's `tokenizers` (unicode_ranges.c, unicode_changes.c), whose Unicode version the ids
+ * of published models depend on; the decompositions and combining classes are utf8proc's.
  */
 #ifndef DATASETS_UNICODE_H
 #define DATASETS_UNICODE_H
@@ -20,10 +20,10 @@ typedef struct UnicodeLower {
 } UnicodeLower;
 
 extern const UnicodeRange UNICODE_REMOVED[], UNICODE_PUNCTUATION[], UNICODE_MARKS[],
-    UNICODE_REORDERED[], UNICODE_WORD[];
+    UNICODE_REORDERED[], UNICODE_WORD[], UNICODE_DECOMPOSED[];
 extern const UnicodeLower UNICODE_LOWER[];
 extern const size_t UNICODE_REMOVED_COUNT, UNICODE_PUNCTUATION_COUNT, UNICODE_MARKS_COUNT,
-    UNICODE_REORDERED_COUNT, UNICODE_WORD_COUNT, UNICODE_LOWER_COUNT;
+    UNICODE_REORDERED_COUNT, UNICODE_WORD_COUNT, UNICODE_LOWER_COUNT, UNICODE_DECOMPOSED_COUNT;
 
 enum {
     CHARACTER_REMOVED = 1,     // by clean_text
@@ -37,6 +37,9 @@ enum {
 enum { MAX_DECOMPOSED = 18 };
 
 int character_class(int32_t c); // CHARACTER_ flags
+
+/* character_class() of every character below count, in one sweep. */
+void character_classes(uint8_t *class, int32_t count); // count > 0x130
 
 /* The full canonical decomposition of c into out[MAX_DECOMPOSED]; returns its length, at least 1. */
 int character_decompose(int32_t c, int32_t *out);

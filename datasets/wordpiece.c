@@ -180,8 +180,7 @@ static Status make_tables(Wordpiece *w)
     w->classes = malloc(WORDPIECE_CLASSES);
     if (!w->classes)
         return fail(E_MEMORY, "no memory for a table of characters");
-    for (int32_t c = 0; c < WORDPIECE_CLASSES; c++)
-        w->classes[c] = (uint8_t)character_class(c);
+    character_classes(w->classes, WORDPIECE_CLASSES);
     for (int c = 0; c < 256; c++) {
         const int class = c < 128 ? w->classes[c] : 0;
         const bool white = c == '\t' || c == '\n' || c == '\r' || c == ' ';

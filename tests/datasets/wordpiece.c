@@ -166,6 +166,13 @@ static void characters(void)
     CHECK(character_lower(0x3A3, out) == 1 && out[0] == 0x3C3);
     CHECK(character_decompose(0xAC01, out) == 3 && out[0] == 0x1100 && out[2] == 0x11A8);
     CHECK(character_order(0x327) == 202 && character_order('a') == 0);
+    uint8_t *class = malloc(0x20000);
+    int differ = 0;
+    character_classes(class, 0x20000);
+    for (int32_t c = 0; c < 0x20000; c++)
+        differ += class[c] != character_class(c);
+    CHECK(differ == 0);
+    free(class);
     CHECK(utf8_check("a\xc3\xa9\xed\xa0\x80", 6) == 3); // a surrogate
     CHECK(utf8_check("\xc0\x80", 2) == 0 && utf8_check("\xf0\x9f\x98", 3) == 0);
 }

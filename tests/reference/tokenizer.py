@@ -40,7 +40,8 @@ NASTY = [
     "\uf900 \U0002f800 \U00020000 \U0002b820 \U0002b920", "\u0915\u094d\u0937\u093f \u0e01\u0e33 \u0639\u0631\u0628\u064a\u0651\u064e", "\u037e \u1fef \u2e43",
     "\ue000 \U000f0000 \U0010ffff \ufffe", "##ing # #hello##ing", "a##b", "\u1bc9d\U0001d15e \U0001d16e\U0001d165",
     "\u0958 \u0340 \u2adc \ufb1d \uac01\u0301", "vi\u1ec7t \u01d5 \u1f80 \u1fb7", "hello\u0301world", "hel\u00adlo wor\u0000ld",
-    "\u00a0\u00a0lead", "tail\u00a0", "a\u000bb\u000cc", "\u4e2d\u0301\u6587", "HELLO W\u00d6RLD", "ALLCAPS \u0410\u0411\u0412 \u03b1\u0392",
+    "\u00a0\u00a0lead", "tail\u00a0", "a\u000bb\u000cc", "\u4e2d\u0301\u6587", "hello\u302e\U0001d165x hello\u302e\U0001d165",
+    "HELLO W\u00d6RLD", "ALLCAPS \u0410\u0411\u0412 \u03b1\u0392",
 ]
 
 
@@ -89,7 +90,8 @@ def write_vocabulary():
     t = reference(VOCAB)
     used = {i for x in NASTY + ADDED_TEXTS for i in t.encode(x, add_special_tokens=False).ids}
     pieces = [t.id_to_token(i) for i in sorted(used)]
-    own = ["Hello", "World", "\u00e9", "##\u00e9", "##E", "CA", "##F", "\u4e2d", "\ud55c", "##\u0301", "I", "##i\u0307"]
+    own = ["Hello", "World", "\u00e9", "##\u00e9", "##E", "CA", "##F", "\u4e2d", "\ud55c", "##\u0301", "I", "##i\u0307",
+           "##\U0001d165\u302e"]
     pieces = SPECIAL + [p for p in pieces if p not in SPECIAL] + own
     with open(TINY, "w", encoding="utf-8", newline="\n") as f:
         f.write("".join(p + "\n" for p in dict.fromkeys(pieces)))

@@ -1,10 +1,12 @@
-"""Writes datasets/unicode_ranges.c: what `tokenizers` makes of every code point.
+"""Writes datasets/unicode_ranges.c and unicode_changes.c: what `tokenizers` makes of every character.
 
 BERT's published tokenizers classify characters by the Unicode version that `tokenizers` was built
 with, which differs from the newest in some hundred places, so the ranges are asked from it.
 
-    python tests/reference/unicode.py > datasets/unicode_ranges.c && clang-format -i datasets/unicode_ranges.c
+    python tests/reference/unicode.py && clang-format -i datasets/unicode_*.c
 """
+import os
+
 import tokenizers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
@@ -67,30 +69,39 @@ def lower_ranges():
     return found
 
 
-def write(name, what, rows, kind, text):
-    print(f"/* {what} */\nconst {kind} {name}[] = {{")
-    print(", ".join(text(r) for r in rows))
-    print(f"}};\nconst size_t {name}_COUNT = sizeof {name} / sizeof *{name};\n")
+def write(file, name, what, rows, kind, text):
+    print(f"/* {what} */\nconst {kind} {name}[] = {{", file=file)
+    print(", ".join(text(r) for r in rows), file=file)
+    print(f"}};\nconst size_t {name}_COUNT = sizeof {name} / sizeof *{name};\n", file=file)
+
+
+def begin(name, what):
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "datasets", name)
+    file = open(path, "w")
+    print(f"/* {name} - {what}\n *\n * Written by tests/reference/unicode.py from tokenizers "
+          f"{tokenizers.__version__}, not by hand. Sorted, inclusive.\n */", file=file)
+    print('#include "datasets/unicode.h"\n', file=file)
+    return file
 
 
 def main():
     pair = lambda r: "{0x%X, 0x%X}" % tuple(r)
-    print("/* unicode_ranges.c - what `tokenizers` makes of every code point.\n *\n"
-          f" * Written by tests/reference/unicode.py from tokenizers {tokenizers.__version__}; "
-          "not by hand. Sorted, inclusive.\n */")
-    print('#include "datasets/unicode.h"\n')
-    write("UNICODE_REMOVED", "Dropped by clean_text: U+0000, U+FFFD, control, format, private use.",
-          ranges(lambda c: clean("a" + chr(c) + "b") == "ab"), "UnicodeRange", pair)
-    write("UNICODE_PUNCTUATION", "A token by itself: ASCII symbols and Unicode's P categories.",
-          ranges(lambda c: len(split("a" + chr(c) + "b")) == 3), "UnicodeRange", pair)
-    write("UNICODE_MARKS", "Nonspacing marks (Mn), dropped with the accents.", ranges(is_mark),
-          "UnicodeRange", pair)
-    write("UNICODE_REORDERED", "Has a combining class, so normalisation moves it.",
-          ranges(is_reordered), "UnicodeRange", pair)
-    write("UNICODE_WORD", "Part of a word, as a single_word token sees its neighbours.", ranges(is_word),
-          "UnicodeRange", pair)
-    write("UNICODE_LOWER", "Lower case of first, first + stride, ... last: add the difference.",
-          lower_ranges(), "UnicodeLower", lambda r: "{0x%X, 0x%X, %d, %d}" % tuple(r))
+    with begin("unicode_ranges.c", "the classes of characters.") as f:
+        write(f, "UNICODE_REMOVED", "Dropped by clean_text: U+0000, U+FFFD, control, format, private use.",
+              ranges(lambda c: clean("a" + chr(c) + "b") == "ab"), "UnicodeRange", pair)
+        write(f, "UNICODE_PUNCTUATION", "A token by itself: ASCII symbols and Unicode's P categories.",
+              ranges(lambda c: len(split("a" + chr(c) + "b")) == 3), "UnicodeRange", pair)
+        write(f, "UNICODE_MARKS", "Nonspacing marks (Mn), dropped with the accents.", ranges(is_mark),
+              "UnicodeRange", pair)
+        write(f, "UNICODE_WORD", "Part of a word, as a single_word token sees its neighbours.",
+              ranges(is_word), "UnicodeRange", pair)
+    with begin("unicode_changes.c", "the characters that normalisation changes.") as f:
+        write(f, "UNICODE_DECOMPOSED", "Has a canonical decomposition.",
+              ranges(lambda c: nfd(chr(c)) != chr(c)), "UnicodeRange", pair)
+        write(f, "UNICODE_REORDERED", "Has a combining class, so normalisation moves it.",
+              ranges(is_reordered), "UnicodeRange", pair)
+        write(f, "UNICODE_LOWER", "Lower case of first, first + stride, ... last: add the difference.",
+              lower_ranges(), "UnicodeLower", lambda r: "{0x%X, 0x%X, %d, %d}" % tuple(r))
 
 
 main()
