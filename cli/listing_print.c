@@ -107,8 +107,10 @@ void listing_print(const Listing *l, const char *path)
     print_pairs("tokenizer", l->tokenizer);
     printf("\n%s: ", path);
     if (l->format)
-        printf("%s, %d tensors, %s elements, %s\n", l->format, l->count,
-               format_count(size, total_size(l)), format_bytes(bytes, (double)total_bytes(l)));
+        printf("%s, %d tensors, %s %s, %s\n", l->format, l->count,
+               format_count(size, total_size(l)),
+               strcmp(l->format, "HDF5") ? "parameters" : "elements",
+               format_bytes(bytes, (double)total_bytes(l)));
     else
         printf("no weights\n");
 }
