@@ -18,7 +18,9 @@ install(FILES ${CMAKE_BINARY_DIR}/cairn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/p
 foreach(folder runtime kernels models datasets train serve)
   if(EXISTS ${CMAKE_SOURCE_DIR}/${folder})
     install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cairn
-      FILES_MATCHING PATTERN "*.h" PATTERN "*.def" PATTERN samples EXCLUDE PATTERN recipes EXCLUDE)
+      FILES_MATCHING PATTERN "*.h" PATTERN "*.def"
+      PATTERN "*_block.h" EXCLUDE # a body that several files compile, each for its instructions
+      PATTERN samples EXCLUDE PATTERN recipes EXCLUDE)
   endif()
 endforeach()
 if(EXISTS ${CMAKE_SOURCE_DIR}/datasets/samples)

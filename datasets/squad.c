@@ -377,11 +377,12 @@ static Status forms_add(Reading *r, const char *bytes, size_t count)
 
 static void answers_point(Squad *s)
 {
-    const SquadAnswer *next = s->answers;
+    int64_t taken = 0;
 
     for (int64_t i = 0; i < s->count; i++) {
-        s->examples[i].answers = next;
-        next += s->examples[i].answer_count;
+        // where no example has an answer there is no array to point into
+        s->examples[i].answers = s->answers ? s->answers + taken : NULL;
+        taken += s->examples[i].answer_count;
     }
 }
 
