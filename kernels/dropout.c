@@ -1,6 +1,7 @@
 /* dropout.c - y = x m / (1 - p), m = 1 with probability 1 - p, else 0; dx = dy m / (1 - p).
  *
  * m is drawn by place (runtime/philox.h) in both passes and never kept. */
+#include "kernels/draw.h"
 #include "kernels/inputs.h"
 #include "kernels/ops.h"
 #include "kernels/vector.h"
@@ -60,7 +61,7 @@ VECTOR_INLINE void mask_row(const Call *c, Draw d, const Tensor *to, const Tenso
         const float *x = vector_read(vector_at(from, row, i), from->dtype, n, room);
         void *at = vector_at(to, row, i);
         float *out = add ? out_room : vector_place(at, to->dtype, out_room);
-        vector_philox(word, n, d.key0, d.key1, (uint32_t)(i / 4), position, sample, d.update);
+        draw_words(word, n, d.key0, d.key1, (uint32_t)(i / 4), position, sample, d.update);
 #pragma omp simd
         for (int64_t k = 0; k < n; k++)
             out[k] = word[k] >= d.threshold ? x[k] * d.scale : 0;

@@ -49,6 +49,7 @@ typedef struct OpCheck {
     double tolerance;      // of gradients against differences; 0: 5e-3
     double bf16_tolerance; // of BF16 storage against F32; 0: 3e-2; negative: not checked
     double f16_tolerance;  // likewise; 0: 5e-3
+    bool random;           // draws by call site: recording it twice is not the same twice
 } OpCheck;
 
 /* Checks that gradients agree with central differences; a second run, one thread and two give the

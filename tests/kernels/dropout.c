@@ -126,7 +126,7 @@ static void gradients_are_right(void)
     Batch b;
 
     fill(&b, 11, 13, x);
-    check_op(build, &p, b.in, INPUT_COUNT, (OpCheck){.tolerance = 1e-2});
+    check_op(build, &p, b.in, INPUT_COUNT, (OpCheck){.tolerance = 1e-2, .random = true});
     free(x);
 }
 
@@ -174,6 +174,36 @@ static void the_call_site_counts(void)
     free(x);
 }
 
+/* Two sites on one x: the second to run backward adds to what the first wrote. */
+static Tensor *build_both(Graph *g, Tensor *const in[], Dtype dtype, const void *context)
+{
+    Tensor *first = build(g, in, dtype, context);
+
+    return op_add(g, first, build(g, in, dtype, context));
+}
+
+static void gradients_add_up(void)
+{
+    enum { N = 7, C = 37 };
+    const float p = 0.5f;
+    float *x = normal_values(N * C, 8);
+    Batch b;
+
+    fill(&b, N, C, x);
+    for (Dtype dtype = F32; dtype <= F16; dtype++) {
+        OpRun r;
+        const double tolerance = dtype == F32 ? 0 : dtype == BF16 ? 1e-2 : 1e-3;
+        if (op_run(build_both, &p, b.in, INPUT_COUNT, (OpSetting){.dtype = dtype}, &r))
+            for (int i = 0; i < N * C; i++) {
+                const int m = 2 * kept(&b, 0, i / C, i % C, p) + 2 * kept(&b, 1, i / C, i % C, p);
+                CHECK_NEAR(r.dx[X][i], (double)((float)m * ((float)(i * 7919 % 23) / 11 - 1)),
+                           tolerance);
+            }
+        op_run_free(&r);
+    }
+    free(x);
+}
+
 static void refuses_a_wrong_probability(void)
 {
     const float x[4] = {0}, above = 1.5f, below = -0.1f, nothing = NAN, p = 0.5f;
@@ -196,6 +226,7 @@ int main(void)
     RUN(gradients_are_right);
     RUN(packing_does_not_matter);
     RUN(the_call_site_counts);
+    RUN(gradients_add_up);
     RUN(refuses_a_wrong_probability);
     return test_result();
 }

@@ -1,0 +1,126 @@
+/* limits.c - copy bandwidth and rates of multiplication, the best of several tries. */
+#include "bench/limits.h"
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { COPY_BYTES = 96 << 20, TRIES = 12, ROUNDS = 1 << 18, CHAINS = 12 };
+
+double seconds_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Each thread copies its part, by the library's copy (which goes past the caches). */
+static double copy_once(char *to, const char *from, int threads)
+{
+    const double start = seconds_now();
+
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int i = 0; i < threads; i++) {
+        const size_t part = COPY_BYTES / (size_t)threads / 64 * 64;
+        memcpy(to + (size_t)i * part, from + (size_t)i * part, part);
+    }
+    return 2.0 * COPY_BYTES / (seconds_now() - start);
+}
+
+static double measure_copy(int threads)
+{
+    char *from = aligned_alloc(4096, COPY_BYTES), *to = aligned_alloc(4096, COPY_BYTES);
+    double best = 0;
+
+    if (from && to) {
+        memset(from, 1, COPY_BYTES);
+        memset(to, 2, COPY_BYTES);
+        for (int i = 0; i < TRIES; i++) {
+            const double rate = copy_once(to, from, threads);
+            best = rate > best ? rate : best;
+        }
+    }
+    free(from);
+    free(to);
+    return best;
+}
+
+/* CHAINS independent sums keep both units busy; the result is returned lest it be left out. */
+__attribute__((target("avx512f"))) static float multiply_512(void)
+{
+    __m512 sum[CHAINS], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(1e-3f);
+
+    for (int k = 0; k < CHAINS; k++)
+        sum[k] = _mm512_set1_ps((float)k);
+    for (int i = 0; i < ROUNDS; i++)
+#pragma GCC unroll 12
+        for (int k = 0; k < CHAINS; k++)
+            sum[k] = _mm512_fmadd_ps(sum[k], a, b);
+    for (int k = 1; k < CHAINS; k++)
+        sum[0] = _mm512_add_ps(sum[0], sum[k]);
+    return _mm512_reduce_add_ps(sum[0]);
+}
+
+static float multiply_256(void)
+{
+    __m256 sum[CHAINS], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-3f);
+
+    for (int k = 0; k < CHAINS; k++)
+        sum[k] = _mm256_set1_ps((float)k);
+    for (int i = 0; i < ROUNDS; i++)
+#pragma GCC unroll 12
+        for (int k = 0; k < CHAINS; k++)
+            sum[k] = _mm256_fmadd_ps(sum[k], a, b);
+    for (int k = 1; k < CHAINS; k++)
+        sum[0] = _mm256_add_ps(sum[0], sum[k]);
+    return _mm256_cvtss_f32(sum[0]);
+}
+
+__attribute__((target("avx512f,avx512bf16"))) static float multiply_bf16(void)
+{
+    __m512 sum[CHAINS];
+    const __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5f), _mm512_set1_ps(0.25f));
+
+    for (int k = 0; k < CHAINS; k++)
+        sum[k] = _mm512_set1_ps((float)k);
+    for (int i = 0; i < ROUNDS; i++)
+#pragma GCC unroll 12
+        for (int k = 0; k < CHAINS; k++)
+            sum[k] = _mm512_dpbf16_ps(sum[k], a, a);
+    for (int k = 1; k < CHAINS; k++)
+        sum[0] = _mm512_add_ps(sum[0], sum[k]);
+    return _mm512_reduce_add_ps(sum[0]);
+}
+
+static double measure_multiply(int threads, float (*multiply)(void), int flops)
+{
+    double best = 0;
+    volatile float sink = 0;
+
+    for (int i = 0; i < TRIES; i++) {
+        const double start = seconds_now();
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int t = 0; t < threads; t++)
+            sink = multiply();
+        const double rate = (double)threads * ROUNDS * CHAINS * flops / (seconds_now() - start);
+        best = rate > best ? rate : best;
+    }
+    (void)sink;
+    return best;
+}
+
+Limits limits_measure(int threads)
+{
+    const bool wide = __builtin_cpu_supports("avx512f") > 0;
+    const double f32 = wide ? measure_multiply(threads, multiply_512, 32)
+                            : measure_multiply(threads, multiply_256, 16);
+    const bool dot = __builtin_cpu_supports("avx512bf16") > 0;
+
+    return (Limits){.copy = measure_copy(threads),
+                    .f32 = f32,
+                    .bf16 = dot ? measure_multiply(threads, multiply_bf16, 64) : f32};
+}
