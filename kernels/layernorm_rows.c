@@ -64,17 +64,22 @@ static void give_row(const Tensor *x, int64_t n, bool add, const float *from)
 CLONES static void normalise(const float *s, const float *weight, const float *bias, int64_t C,
                              float epsilon, float *y, float *mean_out, float *rstd_out)
 {
-    float sum = 0, square = 0;
+    float sum = 0, rest = 0, square = 0;
 
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < C; i++)
         sum += s[i];
-    const float mean = sum / (float)C;
+    const float near = sum / (float)C; // as good as F32 sums of C numbers are
 
-#pragma omp simd reduction(+ : square)
-    for (int64_t i = 0; i < C; i++)
-        square += (s[i] - mean) * (s[i] - mean);
-    const float rstd = 1 / sqrtf(square / (float)C + epsilon);
+#pragma omp simd reduction(+ : rest, square)
+    for (int64_t i = 0; i < C; i++) {
+        const float d = s[i] - near;
+        rest += d;
+        square += d * d;
+    }
+    const float shift = rest / (float)C, mean = near + shift;
+    const float variance = square / (float)C - shift * shift;
+    const float rstd = 1 / sqrtf((variance < 0 ? 0 : variance) + epsilon);
 
 #pragma omp simd
     for (int64_t i = 0; i < C; i++)
