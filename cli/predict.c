@@ -1,0 +1,64 @@
+/* predict.c - `cairn predict`: answers to a file of questions, in the official form. */
+#include "cli/squad_arguments.h"
+
+#include <string.h>
+
+static Status write_all(const Arguments *a, const SquadPredictionSet *answers)
+{
+    const char *nbest = arguments_text(a, "nbest", NULL);
+    const char *odds = arguments_text(a, "null-odds", NULL);
+    Status s = squad_answers_write(answers, arguments_text(a, "output", NULL));
+
+    if (!s && nbest)
+        s = squad_answers_write_nbest(answers, nbest);
+    if (!s && odds)
+        s = squad_answers_write_odds(answers, odds);
+    return s;
+}
+
+static Status predict_run(const Arguments *a)
+{
+    SquadModel m = {0};
+    SquadWork w = {0};
+    Squad *data = NULL;
+
+    if (strcmp(arguments_at(a, 0), "squad") != 0)
+        return fail(E_USAGE, "cairn predict: the task is '%s', expected squad", arguments_at(a, 0));
+    if (!arguments_given(a, "data") || !arguments_given(a, "output"))
+        return fail(E_USAGE, "cairn predict: --data FILE and --output FILE are needed");
+    Status s = squad_read(arguments_text(a, "data", NULL), &data);
+    if (!s)
+        s = squad_arguments_open(a, arguments_at(a, 1), true, &m);
+    if (!s && arguments_given(a, "null-odds") && !m.options.answers.version_2_with_negative)
+        s = fail(E_USAGE, "cairn predict: --null-odds needs --version-2");
+    if (s)
+        squad_free(data);
+    else
+        s = squad_work_open(&m, data, &w);
+    if (!s)
+        s = write_all(a, w.answers);
+    squad_work_close(&w);
+    squad_model_close(&m);
+    return s;
+}
+
+static const Option OPTIONS[] = {{"data", OPTION_TEXT, "FILE", "questions; answers are not needed"},
+                                 {"output", OPTION_TEXT, "FILE", "{id: text}"},
+                                 {"nbest", OPTION_TEXT, "FILE", "{id: [candidates]}"},
+                                 {"null-odds", OPTION_TEXT, "FILE", "{id: number}; --version-2"},
+                                 SQUAD_ANSWER_OPTIONS,
+                                 SQUAD_DEVICE_OPTIONS,
+                                 {0}};
+
+const Command predict_command = {
+    .name = "predict",
+    .summary = "answer a file of questions",
+    .synopsis = "squad MODEL_DIR --data FILE --output FILE [--nbest FILE] [--null-odds FILE]",
+    .details = "Without options, windows and answers are as the model was trained with.",
+    .example =
+        "cairn predict squad runs/squad/model --data dev-v1.1.json --output predictions.json",
+    .options = OPTIONS,
+    .least = 2,
+    .most = 2,
+    .run = predict_run,
+};

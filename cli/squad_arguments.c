@@ -1,0 +1,78 @@
+/* squad_arguments.c - model folders and files of questions for predict, eval and ask. */
+#include "cli/squad_arguments.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static Status read_dtype(const Arguments *a, Dtype *out)
+{
+    static const Dtype known[] = {F32, BF16, F16};
+    const char *text = arguments_text(a, "dtype", "f32");
+
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(text, dtype_name(known[i]))) {
+            *out = known[i];
+            return OK;
+        }
+    return fail(E_USAGE, "--dtype is %s, expected f32, bf16 or f16", text);
+}
+
+static Status override_answers(const Arguments *a, SquadAnswerSettings *s)
+{
+    const int64_t best = arguments_int(a, "n-best-size", s->n_best_size);
+    const int64_t length = arguments_int(a, "max-answer-length", s->max_answer_length);
+
+    if (best < 1 || best > 1000)
+        return fail(E_USAGE, "--n-best-size is %lld, expected 1 to 1000", (long long)best);
+    if (length < 1 || length > 1 << 20)
+        return fail(E_USAGE, "--max-answer-length is %lld, expected 1 to 1048576",
+                    (long long)length);
+    s->n_best_size = (int32_t)best;
+    s->max_answer_length = (int32_t)length;
+    s->version_2_with_negative |= arguments_flag(a, "version-2");
+    s->null_score_diff_threshold =
+        arguments_real(a, "null-score-diff-threshold", s->null_score_diff_threshold);
+    return OK;
+}
+
+Status squad_arguments_open(const Arguments *a, const char *folder, bool answers, SquadModel *m)
+{
+    const int64_t threads = arguments_int(a, "threads", 0);
+    SquadModelOptions o = {.device = arguments_text(a, "device", "auto"), .threads = (int)threads};
+    Status s = read_dtype(a, &o.dtype);
+
+    if (!s && (threads < 0 || threads > 1024))
+        s = fail(E_USAGE, "--threads is %lld, expected 0 to 1024", (long long)threads);
+    if (!s)
+        s = squad_model_open(folder, o, m);
+    if (!s && m->note[0])
+        fprintf(stderr, "%s: %s\n", folder, m->note);
+    if (!s && answers)
+        s = override_answers(a, &m->options.answers);
+    return s;
+}
+
+Status squad_work_open(SquadModel *m, Squad *data, SquadWork *out)
+{
+    Progress *progress = NULL;
+
+    *out = (SquadWork){.data = data};
+    m->options.windows.training = false;
+    Status s = squad_features_open(data, m->tokenizer, &m->options.windows, NULL, &out->features);
+    if (!s)
+        s = progress_open(
+            &progress, stderr,
+            &(ProgressOptions){.label = "answering", .total = squad_features_count(out->features)});
+    if (!s)
+        s = squad_model_answer(m, data, out->features, progress, &out->answers);
+    progress_close(progress);
+    return s;
+}
+
+void squad_work_close(SquadWork *w)
+{
+    squad_answers_free(w->answers);
+    squad_features_close(w->features);
+    squad_free(w->data);
+    *w = (SquadWork){0};
+}
