@@ -1,6 +1,56 @@
 #!/usr/bin/env bash
 # `make demo` behind the build: fine-tunes a real pretrained encoder on questions that ship with
-# Cairn, and shows what came of it. MODEL=DIR gives a model on disk.
+# Cairn, and shows what came of it. MODEL=DIR gives a model on disk; OUTPUT=DIR another folder for
+# the run; DEMO_ARGUMENTS further key=value words.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec ./build/cairn doctor
+cairn=build/cairn
+model=${MODEL:-minilm}
+output=${OUTPUT:-build/demo}
+
+if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; else bold='' plain=''; fi
+say() { printf '%s%s%s\n' "$bold" "$*" "$plain"; }
+
+# What an interrupted demo has done is kept and gone on with; a finished one makes room.
+if [ -e "$output/results.json" ]; then rm -rf "$output"; fi
+
+say "Fine-tuning $model on 3,000 questions of SQuAD v1.1; evaluation on XQuAD English (1,190)."
+# shellcheck disable=SC2086 # words on purpose
+if ! results=$($cairn train squad-minilm "model=$model" train_data=squad-sample \
+    validation_data=xquad-en eval_on_start=true "output_dir=$output" resume=true \
+    ${DEMO_ARGUMENTS:-}); then
+    echo "The demo needs a pretrained BERT: \`make demo MODEL=DIR\` takes one from a folder" \
+        "(config.json, model.safetensors, vocab.txt) and needs no network." >&2
+    exit 1
+fi
+
+score() { # line of metrics.jsonl, name
+    printf '%s\n' "$1" | sed -n "s/.*\"eval\/$2\":\([0-9.]*\).*/\1/p"
+}
+before=$(grep -m 1 '"eval/f1"' "$output/metrics.jsonl")
+after=$(printf '%s\n' "$results" | tail -n 1)
+number() { printf '%s\n' "$after" | sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p"; }
+
+echo
+say "Official SQuAD metric on XQuAD English"
+printf '  %-22s %8s %14s\n' '' F1 'exact match'
+printf '  %-22s %8.2f %14.2f\n' before "$(score "$before" f1)" "$(score "$before" exact_match)"
+printf '  %-22s %8.2f %14.2f\n' after "$(number f1)" "$(number exact_match)"
+echo "  The range that docs/squad.md gives for the built-in model: $(cat deploy/demo/range.txt)"
+
+echo
+say "Three questions about a passage"
+fold -s -w 96 deploy/demo/passage.txt | sed 's/^/  /'
+while IFS=$'\t' read -r question gold; do
+    answer=$($cairn ask "$output/model" --passage deploy/demo/passage.txt --question "$question" \
+        2>/dev/null | head -n 1)
+    printf '\n  %s\n    answer  %s\n    gold    %s\n' "$question" "$answer" "$gold"
+done <deploy/demo/questions.tsv
+
+echo
+say "What to type next"
+cat <<EOF
+  $cairn ask $output/model --passage README.md --question 'What does make demo do?'
+  $cairn data show squad-minilm train_data=squad-sample
+  $cairn train squad-minilm output_dir=runs/squad    # all of SQuAD v1.1: hours on a CPU
+EOF
