@@ -283,6 +283,8 @@ int32_t tokenizer_mask(const Tokenizer *t)
     return t->special[NAME_MASK];
 }
 
+static const uint64_t FNV_START = 0xCBF29CE484222325ULL;
+
 /* FNV-1a over the bytes. */
 static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t count)
 {
@@ -299,7 +301,7 @@ uint64_t tokenizer_hash(const Tokenizer *t)
     const int32_t settings[] = {w->clean_text, w->handle_chinese_chars, w->strip_accents,
                                 w->lowercase,  w->max_word_chars,       w->unk,
                                 w->count,      w->model_count,          w->added_count};
-    uint64_t h = hash_bytes(0xCBF29CE484222325ULL, settings, sizeof settings);
+    uint64_t h = hash_bytes(FNV_START, settings, sizeof settings);
 
     h = hash_bytes(h, t->special, sizeof t->special);
     h = hash_bytes(h, w->prefix, strlen(w->prefix) + 1);
@@ -309,7 +311,7 @@ uint64_t tokenizer_hash(const Tokenizer *t)
         const AddedToken *a = w->added + i;
         const int32_t flags[] = {a->id,          a->special, a->normalized,
                                  a->single_word, a->lstrip,  a->rstrip};
-        h = hash_bytes(h, flags, sizeof flags);
+        h += hash_bytes(FNV_START, flags, sizeof flags); // in whatever order they were read
     }
     return h;
 }
