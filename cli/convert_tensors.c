@@ -73,7 +73,8 @@ static Status declare_all(Conversion *c)
                                     &c->index[i]);
     }
     if (!s && c->count == 0)
-        s = fail(E_FORMAT, "there is no tensor%s%s to convert",
+        s = fail(E_FORMAT, "%s: there is no tensor%s%s to convert",
+                 c->tensors ? safetensors_path(c->tensors) : checkpoint_path(c->checkpoint),
                  *c->options.prefix ? " whose name begins with " : "", c->options.prefix);
     return s;
 }
@@ -205,11 +206,8 @@ Status convert_tensors(const char *in, const char *out, ConvertOptions o, int *c
     if (!s)
         s = ends_with(out, ".h5") ? checkpoint_create(out, &c.checkpoint_writer)
                                   : safetensors_create(out, &c.writer);
-    if (!s) {
+    if (!s)
         s = copy_all(&c);
-        if (s)
-            s = fail_within(s, "%s", in);
-    }
     if (s) {
         safetensors_discard(c.writer);
         checkpoint_discard(c.checkpoint_writer);
