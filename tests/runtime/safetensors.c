@@ -1,5 +1,5 @@
 /* Tests runtime/safetensors*.c and runtime/stored.c: hostile headers, round trips, shards, and a
- * file of the reference library (tests/reference/safetensors.py). */
+ * file of the reference library (tests/reference/stored.py). */
 #include "runtime/safetensors.h"
 
 #include "runtime/file.h"
@@ -352,7 +352,7 @@ static void the_reference_reads_what_is_written(void)
         return;
     }
     snprintf(command, sizeof command, "%s '%s' read '%s' | tail -n 1", python ? python : "python3",
-             test_source("tests/reference/safetensors.py"), path);
+             test_source("tests/reference/stored.py"), path);
     FILE *f = popen(command, "r");
     CHECK(f && fgets(line, sizeof line, f));
     CHECK(f && pclose(f) == 0);

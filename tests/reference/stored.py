@@ -1,7 +1,7 @@
 """Writes tests/golden/stored.safetensors: small tensors of each type, by the reference library.
 
-    python tests/reference/safetensors.py write tests/golden/stored.safetensors
-    python tests/reference/safetensors.py read FILE      # prints every tensor of FILE, by name
+    python tests/reference/stored.py write tests/golden/stored.safetensors
+    python tests/reference/stored.py read FILE      # prints every tensor of FILE, by name
 
 Needs torch and safetensors.
 """
