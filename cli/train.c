@@ -81,8 +81,8 @@ static Status train_run(const Arguments *a)
     Config *c = NULL;
     Status s = OK;
 
-    if (arguments_flag(a, "keys")) {
-        config_help(stdout, squad_tables);
+    if (arguments_flag(a, "keys") || arguments_flag(a, "reference")) {
+        (arguments_flag(a, "keys") ? config_help : config_reference)(stdout, squad_tables);
         return OK;
     }
     if (arguments_count(a) < 1)
@@ -102,6 +102,7 @@ static const Option OPTIONS[] = {
     {"dry-run", OPTION_FLAG, NULL, "check everything, print features, updates, memory and disk"},
     {"print-config", OPTION_FLAG, NULL, "print each value and where it came from"},
     {"keys", OPTION_FLAG, NULL, "print all keys of a recipe with their defaults"},
+    {"reference", OPTION_FLAG, NULL, "the same as a page of Markdown: docs/keys.md"},
     {0}};
 
 const Command train_command = {
