@@ -215,15 +215,17 @@ static void transpose(const float *x, int64_t x_row, int64_t rows, int64_t colum
 /* keep[i][j] = 0 or factor by philox.h: a counter gives the words of four keys. */
 static void draw(const AttentionDraw *p)
 {
-    uint32_t word[ATTENTION_KEYS];
+    const uint32_t threshold = p->threshold;
+    const float factor = p->factor;
+    uint32_t word[ATTENTION_KEYS] = {0};
 
     for (int64_t i = 0; i < p->rows; i++) {
         float *keep = p->keep + i * p->keep_row;
         vector_philox(word, p->width, p->key0, p->key1, (uint32_t)(p->key / 4),
                       (uint32_t)(p->query + i), p->sample, p->update);
 #pragma omp simd
-        for (int64_t j = 0; j < p->width; j++)
-            keep[j] = word[j] >= p->threshold ? p->factor : 0;
+        for (int64_t j = 0; j < ATTENTION_KEYS; j++)
+            keep[j] = word[j] >= threshold ? factor : 0;
     }
 }
 
