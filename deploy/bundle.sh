@@ -30,9 +30,10 @@ cp $tree/test_* "$out/tests"
 rm -f "$out"/tests/test_house_* # they read the source tree
 strip "$out"/bin/* "$out"/tests/*
 [ ! -d datasets/samples ] || cp -r datasets/samples "$out/share/cairn"
-for folder in golden fixtures; do
-    [ ! -d tests/$folder ] || cp -r tests/$folder "$out/source/tests"
-done
+# what tests read: fixtures, golden values, seeds
+cp CMakeLists.txt "$out/source"
+(cd tests && find . -type f ! -name '*.[ch]' ! -name '*.sh' ! -name '*.py' -print0) |
+    tar -C tests --null -T - -cf - | tar -C "$out/source/tests" -xf -
 
 is_outside() { # glibc's libraries, and the driver's
     case $1 in
