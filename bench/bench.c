@@ -1,9 +1,11 @@
-/* bench.c - cairn-bench [PATTERN] [--json] [--threads N] [--repeats N]
+/* bench.c - cairn-bench [PATTERN] [--json] [--threads N] [--repeats N] [--cpu-time]
  *
- * Runs every benchmark whose operator's name has PATTERN in it. A line a case: time (median, least
+ * Runs every benchmark whose operator's name has PATTERN in it; NAME/SHAPE runs of those the cases
+ * whose shape has SHAPE in it ("linear/bf16"). A line a case: time (median, least
  * and most), bytes or FLOP a second, and the share of the limit: the time that copying the bytes, or
  * multiplying, would take at the rates measured at the start, over the median. A share above 100 %
- * means that the caches held what was counted.
+ * means that the caches held what was counted. --cpu-time, for a machine that others use meanwhile,
+ * counts only this process's work: of use with --threads 1.
  */
 #include "bench/bench.h"
 
@@ -21,8 +23,9 @@ enum { BLOCKS = 64, MOST_REPEATS = 1000 };
 struct Bench {
     Device *device;
     Limits limits;
-    const char *pattern;
+    const char *shape; // only cases that have this in their shape
     bool json;
+    Clock clock;
     int repeats; // 0: by time
     void *block[BLOCKS];
     int blocks;
@@ -152,14 +155,14 @@ static int ascending(const void *a, const void *b)
 static int sample(const Bench *b, void (*call)(void *context), void *context, double times[])
 {
     call(context);
-    const double begin = seconds_now();
+    const double begin = seconds_now(b->clock);
     int n = 0;
 
     while (n < MOST_REPEATS &&
-           (b->repeats ? n < b->repeats : n < 7 || seconds_now() - begin < 0.5)) {
-        const double start = seconds_now();
+           (b->repeats ? n < b->repeats : n < 7 || seconds_now(b->clock) - begin < 0.5)) {
+        const double start = seconds_now(b->clock);
         call(context);
-        times[n++] = seconds_now() - start;
+        times[n++] = seconds_now(b->clock) - start;
     }
     qsort(times, (size_t)n, sizeof *times, ascending);
     return n;
@@ -169,6 +172,9 @@ void bench_call(Bench *b, const char *name, const char *shape, const char *pass,
                 void (*call)(void *context), void *context)
 {
     static double times[MOST_REPEATS];
+
+    if (!strstr(shape, b->shape))
+        return;
     const int n = sample(b, call, context, times);
     const double median = times[n / 2];
     const double rate = cost.dtype == F32 ? b->limits.f32 : b->limits.bf16;
@@ -234,6 +240,9 @@ static void time_calls(Bench *b, Graph *g, const Op *op, const BenchCase *c)
 void bench_op(Bench *b, const Op *op, BenchCase c, BenchBuild build, const void *context)
 {
     const bool training = c.backward.bytes > 0 || c.backward.flops > 0;
+
+    if (!strstr(c.shape, b->shape))
+        return;
     Graph *g = graph_new(b->device, (GraphOptions){.training = training, .keep_all = true});
     Tensor *y = build(b, g, context);
     Arena arena = {0};
@@ -270,18 +279,22 @@ static const struct {
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: cairn-bench [PATTERN] [--json] [--threads N] [--repeats N]\n");
+    fprintf(stderr, "usage: cairn-bench [PATTERN] [--json] [--threads N] [--repeats N] "
+                    "[--cpu-time]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    Bench b = {.pattern = ""};
+    Bench b = {.shape = ""};
+    char name[64] = "";
     int threads = 0;
 
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--json"))
             b.json = true;
+        else if (!strcmp(argv[i], "--cpu-time"))
+            b.clock = CPU_TIME;
         else if (!strcmp(argv[i], "--threads") && i + 1 < argc)
             threads = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--repeats") && i + 1 < argc)
@@ -289,14 +302,19 @@ int main(int argc, char **argv)
         else if (argv[i][0] == '-')
             return usage();
         else
-            b.pattern = argv[i];
+            snprintf(name, sizeof name, "%s", argv[i]);
+    char *slash = strchr(name, '/');
+    if (slash) {
+        *slash = '\0';
+        b.shape = slash + 1;
+    }
     if (device_open("cpu", threads, &b.device)) {
         fprintf(stderr, "cairn-bench: %s\n", status_text());
         return 1;
     }
     char device[128];
     device_describe(b.device, device, sizeof device);
-    b.limits = limits_measure(b.device->threads);
+    b.limits = limits_measure(b.device->threads, b.clock);
     if (b.json)
         printf("{\"device\": \"%s\", \"copy_bytes_per_second\": %.4g, \"f32_flops\": %.4g, "
                "\"bf16_flops\": %.4g}\n",
@@ -305,7 +323,7 @@ int main(int argc, char **argv)
         printf("%s: copy %.1f GB/s, F32 %.0f GFLOP/s, BF16 %.0f GFLOP/s\n", device,
                b.limits.copy * 1e-9, b.limits.f32 * 1e-9, b.limits.bf16 * 1e-9);
     for (size_t i = 0; i < sizeof BENCHES / sizeof *BENCHES; i++)
-        if (strstr(BENCHES[i].name, b.pattern))
+        if (strstr(BENCHES[i].name, name))
             BENCHES[i].run(&b);
     device_close(b.device);
     return 0;

@@ -10,28 +10,28 @@
 
 enum { COPY_BYTES = 96 << 20, TRIES = 12, ROUNDS = 1 << 18, CHAINS = 12 };
 
-double seconds_now(void)
+double seconds_now(Clock clock)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock == CPU_TIME ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* Each thread copies its part, by the library's copy (which goes past the caches). */
-static double copy_once(char *to, const char *from, int threads)
+static double copy_once(char *to, const char *from, int threads, Clock clock)
 {
-    const double start = seconds_now();
+    const double start = seconds_now(clock);
 
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int i = 0; i < threads; i++) {
         const size_t part = COPY_BYTES / (size_t)threads / 64 * 64;
         memcpy(to + (size_t)i * part, from + (size_t)i * part, part);
     }
-    return 2.0 * COPY_BYTES / (seconds_now() - start);
+    return 2.0 * COPY_BYTES / (seconds_now(clock) - start);
 }
 
-static double measure_copy(int threads)
+static double measure_copy(int threads, Clock clock)
 {
     char *from = aligned_alloc(4096, COPY_BYTES), *to = aligned_alloc(4096, COPY_BYTES);
     double best = 0;
@@ -40,7 +40,7 @@ static double measure_copy(int threads)
         memset(from, 1, COPY_BYTES);
         memset(to, 2, COPY_BYTES);
         for (int i = 0; i < TRIES; i++) {
-            const double rate = copy_once(to, from, threads);
+            const double rate = copy_once(to, from, threads, clock);
             best = rate > best ? rate : best;
         }
     }
@@ -96,31 +96,32 @@ __attribute__((target("avx512f,avx512bf16"))) static float multiply_bf16(void)
     return _mm512_reduce_add_ps(sum[0]);
 }
 
-static double measure_multiply(int threads, float (*multiply)(void), int flops)
+static double measure_multiply(int threads, Clock clock, float (*multiply)(void), int flops)
 {
     double best = 0;
     volatile float sink = 0;
 
     for (int i = 0; i < TRIES; i++) {
-        const double start = seconds_now();
+        const double start = seconds_now(clock);
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int t = 0; t < threads; t++)
             sink = multiply();
-        const double rate = (double)threads * ROUNDS * CHAINS * flops / (seconds_now() - start);
+        const double rate =
+            (double)threads * ROUNDS * CHAINS * flops / (seconds_now(clock) - start);
         best = rate > best ? rate : best;
     }
     (void)sink;
     return best;
 }
 
-Limits limits_measure(int threads)
+Limits limits_measure(int threads, Clock clock)
 {
     const bool wide = __builtin_cpu_supports("avx512f") > 0;
-    const double f32 = wide ? measure_multiply(threads, multiply_512, 32)
-                            : measure_multiply(threads, multiply_256, 16);
+    const double f32 = wide ? measure_multiply(threads, clock, multiply_512, 32)
+                            : measure_multiply(threads, clock, multiply_256, 16);
     const bool dot = __builtin_cpu_supports("avx512bf16") > 0;
 
-    return (Limits){.copy = measure_copy(threads),
+    return (Limits){.copy = measure_copy(threads, clock),
                     .f32 = f32,
-                    .bf16 = dot ? measure_multiply(threads, multiply_bf16, 64) : f32};
+                    .bf16 = dot ? measure_multiply(threads, clock, multiply_bf16, 64) : f32};
 }

@@ -8,8 +8,10 @@ typedef struct Limits {
     double bf16; // FLOP/s of BF16 dot products, as f32 where the processor has none
 } Limits;
 
-Limits limits_measure(int threads);
+/* A clock that only runs forward: of the wall, or of this process's work on all its processors. */
+typedef enum { WALL_TIME, CPU_TIME } Clock;
+double seconds_now(Clock clock);
 
-double seconds_now(void); // of a clock that only runs forward
+Limits limits_measure(int threads, Clock clock);
 
 #endif

@@ -37,6 +37,25 @@ static Status global_norm_prepare_cpu(Call *c)
     return OK;
 }
 
+/* In four sums side by side: one alone would wait for each addition before the next. */
+VECTOR_INLINE double sum_squares(const float *x, int64_t n)
+{
+    const int64_t q = n / 4;
+    const float *x1 = x + q, *x2 = x + 2 * q, *x3 = x + 3 * q;
+    double sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+
+#pragma omp simd reduction(+ : sum0, sum1, sum2, sum3)
+    for (int64_t i = 0; i < q; i++) {
+        sum0 += (double)x[i] * (double)x[i];
+        sum1 += (double)x1[i] * (double)x1[i];
+        sum2 += (double)x2[i] * (double)x2[i];
+        sum3 += (double)x3[i] * (double)x3[i];
+    }
+    for (int64_t i = 4 * q; i < n; i++)
+        sum0 += (double)x[i] * (double)x[i];
+    return (sum0 + sum1) + (sum2 + sum3);
+}
+
 CLONES static void sum_slices(const Call *c, double *sums)
 {
     const float *gradient = c->in[GRADIENT]->data;
@@ -46,11 +65,7 @@ CLONES static void sum_slices(const Call *c, double *sums)
     for (int64_t s = 0; s < slices; s++) {
         const float *x = gradient + s * NORM_SLICE;
         const int64_t n = P - s * NORM_SLICE < NORM_SLICE ? P - s * NORM_SLICE : NORM_SLICE;
-        double sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t i = 0; i < n; i++)
-            sum += (double)x[i] * (double)x[i];
-        sums[s] = sum;
+        sums[s] = sum_squares(x, n);
     }
 }
 

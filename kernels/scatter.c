@@ -36,30 +36,42 @@ typedef struct Scatter {
     bool add;
 } Scatter;
 
+/* part = the rows of [start, stop) at columns [from, from + n), one after another. */
+VECTOR_INLINE void sum_run(const Scatter *s, int32_t start, int32_t stop, int64_t from, int64_t n,
+                           float *part)
+{
+    float room[SCATTER_COLUMNS];
+
+    vector_write(part, F32,
+                 vector_read(vector_at(s->dy, s->order[start], from), s->dy->dtype, n, room), n);
+    for (int32_t i = start + 1; i < stop; i++) {
+        const float *row = vector_read(vector_at(s->dy, s->order[i], from), s->dy->dtype, n, room);
+#pragma omp simd
+        for (int64_t k = 0; k < n; k++)
+            part[k] += row[k];
+    }
+}
+
 /* Columns [from, from + n) of place p. */
 VECTOR_INLINE void sum_place(const Scatter *s, int64_t p, int64_t from, int64_t n)
 {
-    float total[SCATTER_COLUMNS] = {0}, part[SCATTER_COLUMNS] = {0}, room[SCATTER_COLUMNS];
-    const int32_t start = s->first[p], stop = s->first[p + 1];
+    float total[SCATTER_COLUMNS], part[SCATTER_COLUMNS];
+    const int32_t stop = s->first[p + 1];
     void *to = vector_at(s->dx, p, from);
+    int32_t start = s->first[p], next = start + SCATTER_ROWS < stop ? start + SCATTER_ROWS : stop;
 
     if (start == stop) {
         if (!s->add)
             memset(to, 0, (size_t)n * dtype_size(s->dx->dtype));
         return;
     }
-    for (int32_t i = start; i < stop; i++) {
-        const float *row = vector_read(vector_at(s->dy, s->order[i], from), s->dy->dtype, n, room);
+    sum_run(s, start, next, from, n, total);
+    for (start = next; start < stop; start = next) {
+        next = start + SCATTER_ROWS < stop ? start + SCATTER_ROWS : stop;
+        sum_run(s, start, next, from, n, part);
 #pragma omp simd
         for (int64_t k = 0; k < n; k++)
-            part[k] += row[k];
-        if ((i - start) % SCATTER_ROWS != SCATTER_ROWS - 1 && i + 1 < stop)
-            continue;
-#pragma omp simd
-        for (int64_t k = 0; k < n; k++) {
             total[k] += part[k];
-            part[k] = 0;
-        }
     }
     vector_give(to, s->dx->dtype, s->add, total, n);
 }
