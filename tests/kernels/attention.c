@@ -1,11 +1,12 @@
 /* Tests kernels/attention*.c: against the definition in double precision, against PyTorch, by
  * differences, and for what packing, threads, storage and dropout must not change. */
-#include "kernels/attention.h"
-#include "kernels/vector.h"
+#include "kernels/ops.h"
+#include "runtime/philox.h"
 #include "runtime/safetensors.h"
 #include "tests/check_op.h"
 #include "tests/test.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

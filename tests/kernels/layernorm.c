@@ -11,7 +11,7 @@
 static const LayernormArgs ARGS = {.epsilon = 1e-5f};
 
 /* What is recorded: plain, or with a residual in in[3], whose sum may be read too. */
-typedef enum { PLAIN, COLUMNS, ADDED, ADDED_AND_READ, ONLY_SUM } Form;
+typedef enum { PLAIN, COLUMNS, ADDED, ADDED_AND_READ, RESIDUAL_READ, ONLY_SUM } Form;
 
 static Tensor *build(Graph *g, Tensor *const in[], Dtype dtype, const void *context)
 {
@@ -25,6 +25,8 @@ static Tensor *build(Graph *g, Tensor *const in[], Dtype dtype, const void *cont
         return op_layernorm(g, graph_columns(g, in[0], 2, tensor_size(in[1])), in[1], in[2], ARGS);
     if (form == ADDED)
         return op_add_layernorm(g, in[0], in[3], in[1], in[2], ARGS, NULL);
+    if (form == RESIDUAL_READ) // its gradient is added to, that of x overwrites
+        return op_add(g, op_add_layernorm(g, in[0], in[3], in[1], in[2], ARGS, NULL), in[3]);
     Tensor *y = op_add_layernorm(g, in[0], in[3], in[1], in[2], ARGS, &sum);
     return form == ONLY_SUM ? sum : op_add(g, y, sum);
 }
