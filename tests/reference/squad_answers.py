@@ -173,7 +173,7 @@ def main():
                         got = finish_huggingface(context, windows[i], negative)
                     answers[ids[i]], odds[ids[i]] = got[0], got[1]
                     for rank, (b, p) in enumerate(zip(got[2], got[3])):
-                        line = f"{ids[i]}\t{b[0]}\t{b[1] * 1e5:.0f}\t{b[2] * 1e5:.0f}\n"
+                        line = f"{ids[i]}\t{b[0]}\t{float(b[1]) * 1e5:.0f}\t{float(b[2]) * 1e5:.0f}\n"
                         listing = zlib.crc32(line.encode(), listing)
                         weight += p * (rank + 1)
                 case = {"meaning": meaning, "max_seq_length": length, "doc_stride": stride,
