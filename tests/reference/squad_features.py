@@ -155,4 +155,5 @@ def main():
     print("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]")
 
 
-main()
+if __name__ == "__main__":
+    main()
