@@ -101,8 +101,10 @@ CLONES static void gradient_row(const Tensor *dx, const Tensor *x, int64_t n, in
     for (int64_t i = 0; i < V; i += VECTOR_STRETCH) {
         const int64_t part = vector_stretch(V - i);
         const int64_t counted = K - i < 0 ? 0 : K - i < part ? K - i : part;
-        float room[VECTOR_STRETCH], d[VECTOR_STRETCH];
+        float room[VECTOR_STRETCH], sum[VECTOR_STRETCH];
+        void *at = vector_at(dx, n, i);
         const float *xi = vector_read(vector_at(x, n, i), x->dtype, part, room);
+        float *d = add ? sum : vector_place(at, dx->dtype, sum);
 #pragma omp simd
         for (int64_t k = 0; k < counted; k++)
             d[k] = weight * (vector_exp(xi[k] - lse) - shared);
@@ -110,7 +112,10 @@ CLONES static void gradient_row(const Tensor *dx, const Tensor *x, int64_t n, in
             d[k] = 0;
         if (t >= i && t < i + part)
             d[t - i] -= weight * (1 - smoothing);
-        vector_give(vector_at(dx, n, i), dx->dtype, add, d, part);
+        if (add)
+            vector_give(at, dx->dtype, true, d, part);
+        else
+            vector_write(at, dx->dtype, d, part);
     }
 }
 

@@ -158,29 +158,41 @@ CLONES static void sum_row(const float *s, const float *dy, const float *weight,
     *mean_gz = gz / (float)C;
 }
 
+/* Into d and `too`, which may be one: a copy afterwards would cost as much as the rest. */
 CLONES static void gradient_row(const float *s, const float *dy, const float *weight,
                                 const float *dsum, int64_t C, float mean, float rstd, float mean_g,
-                                float mean_gz, float *d)
+                                float mean_gz, float *d, float *too)
 {
     if (dsum) {
 #pragma omp simd
-        for (int64_t i = 0; i < C; i++)
-            d[i] = rstd * (dy[i] * weight[i] - mean_g - (s[i] - mean) * rstd * mean_gz) + dsum[i];
+        for (int64_t i = 0; i < C; i++) {
+            const float z = (s[i] - mean) * rstd;
+            d[i] = too[i] = rstd * (dy[i] * weight[i] - mean_g - z * mean_gz) + dsum[i];
+        }
     } else {
 #pragma omp simd
-        for (int64_t i = 0; i < C; i++)
-            d[i] = rstd * (dy[i] * weight[i] - mean_g - (s[i] - mean) * rstd * mean_gz);
+        for (int64_t i = 0; i < C; i++) {
+            const float z = (s[i] - mean) * rstd;
+            d[i] = too[i] = rstd * (dy[i] * weight[i] - mean_g - z * mean_gz);
+        }
     }
 }
 
-/* Row n; part: this slice's dw, then db. dx may lie where dy lies, so d is complete before any of
- * it is stored. */
+/* Where to compute a row of a gradient: in place where it is F32 and overwritten. */
+static float *place_row(const Tensor *dx, int64_t n, bool add, float *otherwise)
+{
+    return dx && dx->dtype == F32 && !add ? tensor_row(dx, n) : otherwise;
+}
+
+/* Row n; part: this slice's dw, then db. dx may lie where dy lies and dresidual where dsum lies: each
+ * element is read before it is written. */
 static void backward_row(const LayernormBackward *p, int64_t n, const float *weight, float *part,
                          float *buffer[])
 {
     const int64_t C = tensor_columns(p->sum), room = row_room(C);
     const float *dsum = p->dsum ? read_row(p->dsum, n, buffer[2]) : NULL;
-    const float *d = dsum;
+    float *d = place_row(p->dx, n, p->add & ADD_DX, buffer[3]);
+    float *too = place_row(p->dresidual, n, p->add & ADD_DRESIDUAL, d);
 
     if (p->dy) {
         const float *s = read_row(p->sum, n, buffer[0]);
@@ -190,16 +202,15 @@ static void backward_row(const LayernormBackward *p, int64_t n, const float *wei
         float mean_g, mean_gz;
 
         sum_row(s, dy, weight, C, mean, rstd, part, part + room, &mean_g, &mean_gz);
-        gradient_row(s, dy, weight, dsum, C, mean, rstd, mean_g, mean_gz, buffer[3]);
-        d = buffer[3];
-    } else if (p->dsum) {
-        memcpy(buffer[3], dsum, (size_t)C * sizeof *d);
-        d = buffer[3];
+        gradient_row(s, dy, weight, dsum, C, mean, rstd, mean_g, mean_gz, d, too);
+    } else if (dsum) {
+        memmove(d, dsum, (size_t)C * sizeof *d);
+        memmove(too, d, (size_t)C * sizeof *d);
     }
     if (p->dx)
         give_row(p->dx, n, p->add & ADD_DX, d);
     if (p->dresidual)
-        give_row(p->dresidual, n, p->add & ADD_DRESIDUAL, d);
+        give_row(p->dresidual, n, p->add & ADD_DRESIDUAL, too);
 }
 
 /* Columns [from, to) of one parameter's gradient: the slices in order. */
