@@ -1,5 +1,6 @@
 /* data.c - `cairn data`: the catalogue of models and data sets, and fetching from it. */
 #include "cli/command.h"
+#include "cli/data_show.h"
 #include "cli/download_bar.h"
 
 #include "datasets/data_source.h"
@@ -52,8 +53,7 @@ static void print_place(const CatalogueEntry *e)
 static Status data_list(const Arguments *a)
 {
     if (arguments_count(a) > 1)
-        return fail(E_USAGE, "cairn data list: takes no further argument, got '%s'",
-                    arguments_at(a, 1));
+        return fail(E_USAGE, "list: takes no further argument, got '%s'", arguments_at(a, 1));
     printf("%-37s  %-5s  %-11s  %-12s  %s\n", "name", "kind", "size", "licence", "on this disk");
     for (const CatalogueEntry *e = CATALOGUE; e->name; e++) {
         printf("%-37s  %-5s", e->name, e->kind == CATALOGUE_MODEL ? "model" : "data");
@@ -99,11 +99,11 @@ static Status data_fetch(const Arguments *a)
     DownloadBar bar;
 
     if (!name || arguments_count(a) > 2)
-        return fail(E_USAGE, "cairn data fetch: expected one name; cairn data list shows them");
+        return fail(E_USAGE, "fetch: expected one name; cairn data list shows them");
     if (!e && !strchr(name, '/') && !file_is_folder(name)) {
         const char *near = catalogue_nearest(name);
         return fail(E_USAGE,
-                    "cairn data fetch: '%.200s' is no name of the catalogue and no hub id "
+                    "fetch: '%.200s' is no name of the catalogue and no hub id "
                     "(owner/name)%s%s",
                     name, near ? "; did you mean " : "; see cairn data list", near ? near : "");
     }
@@ -121,31 +121,38 @@ static Status data_fetch(const Arguments *a)
 
 static Status data_run(const Arguments *a)
 {
-    static const char *const WHAT[] = {"list", "fetch", NULL};
+    static const char *const WHAT[] = {"list", "fetch", "show", NULL};
     const char *what = arguments_at(a, 0), *near;
 
     if (!strcmp(what, "list"))
         return data_list(a);
     if (!strcmp(what, "fetch"))
         return data_fetch(a);
+    if (!strcmp(what, "show"))
+        return data_show(a);
     near = nearest_name(what, WHAT);
-    return fail(E_USAGE, "cairn data: unknown '%s'; %s%s", what,
-                near ? "did you mean " : "expected list or fetch", near ? near : "");
+    return fail(E_USAGE, "unknown '%s'; %s%s", what,
+                near ? "did you mean " : "expected list, fetch or show", near ? near : "");
 }
 
 const Command data_command = {
     .name = "data",
-    .summary = "models and data sets: list them, fetch them",
-    .synopsis = "list | fetch NAME",
-    .details = "list prints the catalogue: name, kind, size, licence, and where a copy is.\n"
-               "fetch prints the path of what it finds or downloads. NAME is a name of the\n"
-               "catalogue or a model of the Hugging Face hub, owner/name[@revision]. A download\n"
-               "that was cut off goes on where it stopped; what came is checked by its digest.\n\n"
-               "Copies lie in $CAIRN_CACHE, else $XDG_CACHE_HOME/cairn, else ~/.cache/cairn; the\n"
-               "hub's own cache ($HF_HUB_CACHE, $HF_HOME) is read too. HF_TOKEN, HF_ENDPOINT and\n"
-               "HF_HUB_OFFLINE are honoured, and the usual proxy variables.",
-    .example = "cairn data list\n  cairn data fetch minilm",
+    .summary = "models and data sets: list them, fetch them, look at them",
+    .synopsis = "list | fetch NAME | show RECIPE [key=value ...] [--window I] [--count N]",
+    .details =
+        "list prints the catalogue: name, kind, size, licence, and where a copy is.\n"
+        "fetch prints the path of what it finds or downloads. NAME is a name of the\n"
+        "catalogue or a model of the Hugging Face hub, owner/name[@revision]. A download\n"
+        "that was cut off goes on where it stopped; what came is checked by its digest.\n\n"
+        "Copies lie in $CAIRN_CACHE, else $XDG_CACHE_HOME/cairn, else ~/.cache/cairn; the\n"
+        "hub's own cache ($HF_HUB_CACHE, $HF_HOME) is read too. HF_TOKEN, HF_ENDPOINT and\n"
+        "HF_HUB_OFFLINE are honoured, and the usual proxy variables.\n\n"
+        "show prints training windows as the model reads them: tokens with their positions,\n"
+        "the answer marked, in colour on a terminal.",
+    .example = "cairn data list\n  cairn data fetch minilm\n"
+               "  cairn data show squad-minilm train_data=squad-sample --count 2",
+    .options = data_show_options,
     .least = 1,
-    .most = 2,
+    .most = 256,
     .run = data_run,
 };

@@ -27,9 +27,9 @@ static Status version_choose(const Arguments *a, const Squad *data, SquadVersion
     else if (text && !strcmp(text, "2.0"))
         *version = SQUAD_2_0;
     else if (text)
-        return fail(E_USAGE, "cairn score: --version wants 1.1 or 2.0, not '%s'", text);
+        return fail(E_USAGE, "--version wants 1.1 or 2.0, not '%s'", text);
     if (*version == SQUAD_1_1 && arguments_given(a, "null-odds"))
-        return fail(E_USAGE, "cairn score: --null-odds is for version 2.0, this is 1.1");
+        return fail(E_USAGE, "--null-odds is for version 2.0, this is 1.1");
     return OK;
 }
 
@@ -53,11 +53,9 @@ static Status score_run(const Arguments *a)
     char *text = NULL;
 
     if (strcmp(arguments_at(a, 0), "squad") != 0)
-        return fail(E_USAGE, "cairn score: unknown metric '%s'; expected squad",
-                    arguments_at(a, 0));
+        return fail(E_USAGE, "unknown metric '%s'; expected squad", arguments_at(a, 0));
     if (!data_path || !path)
-        return fail(E_USAGE, "cairn score squad: --%s FILE is missing",
-                    data_path ? "predictions" : "data");
+        return fail(E_USAGE, "--%s FILE is missing", data_path ? "predictions" : "data");
     Status s = squad_read(data_path, &data);
     if (!s)
         s = version_choose(a, data, &version);

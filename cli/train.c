@@ -1,65 +1,14 @@
 /* train.c - `cairn train`: a recipe, key=value overrides, and a trained model. */
 #include "cli/command.h"
 #include "cli/download_bar.h"
+#include "cli/recipe_line.h"
 #include "cli/signals.h"
 
-#include "runtime/file.h"
-#include "runtime/nearest.h"
-#include "train/recipes.h"
 #include "train/squad.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const EmbeddedFile *recipe_find(const char *name)
-{
-    for (const EmbeddedFile *r = RECIPES; r->name; r++)
-        if (!strcmp(r->name, name))
-            return r;
-    return NULL;
-}
-
-static Status unknown_recipe(const char *name)
-{
-    const char *names[64] = {0};
-    int count = 0;
-
-    for (const EmbeddedFile *r = RECIPES; r->name && count < 63; r++)
-        names[count++] = r->name;
-    const char *near = nearest_name(name, names);
-    if (near)
-        return fail(E_USAGE, "cairn train: no recipe and no file is called %s; did you mean %s?",
-                    name, near);
-    return fail(E_USAGE, "cairn train: no recipe and no file is called %s; see cairn train --help",
-                name);
-}
-
-static Status read_recipe(Config *c, const char *name)
-{
-    const EmbeddedFile *r = recipe_find(name);
-
-    if (r)
-        return config_read_text(c, r->text, strlen(r->text), name);
-    return file_exists(name) ? config_read(c, name) : unknown_recipe(name);
-}
-
-static Status read_line(Config *c, const Arguments *a)
-{
-    const int count = arguments_count(a);
-    const char **words = calloc((size_t)count + 1, sizeof *words);
-    Status s = words ? read_recipe(c, arguments_at(a, 0)) : fail(E_MEMORY, "no memory");
-
-    for (int i = 1; i < count && !s; i++) {
-        words[i - 1] = arguments_at(a, i);
-        if (!strchr(words[i - 1], '='))
-            s = fail(E_USAGE, "cairn train: '%s' is no key=value", words[i - 1]);
-    }
-    if (!s)
-        s = config_override(c, count - 1, words);
-    free(words);
-    return s ? s : config_check(c);
-}
 
 static Status run(const Config *c, bool dry_run)
 {
@@ -85,11 +34,7 @@ static Status train_run(const Arguments *a)
         (arguments_flag(a, "keys") ? config_help : config_reference)(stdout, squad_tables);
         return OK;
     }
-    if (arguments_count(a) < 1)
-        return fail(E_USAGE, "cairn train: names no recipe; see cairn train --help");
-    s = config_create(&c, squad_tables);
-    if (!s)
-        s = read_line(c, a);
+    s = recipe_line_read(a, 0, "cairn train", squad_tables, &c);
     if (!s && arguments_flag(a, "print-config"))
         config_print(c, stdout);
     else if (!s)

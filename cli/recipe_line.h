@@ -1,0 +1,15 @@
+/* recipe_line.h - reads "RECIPE [key=value ...]" from a command line. */
+#ifndef CLI_RECIPE_LINE_H
+#define CLI_RECIPE_LINE_H
+
+#include "cli/command.h"
+
+#include "runtime/config.h"
+
+/* Takes positional argument `first` for a recipe of the program or a file, those after it for
+ * key=value, and checks the whole. `command` ("cairn train") is whose --help messages name. E_USAGE,
+ * E_CONFIG; *out is NULL then, else freed by config_free(). */
+MUST_CHECK Status recipe_line_read(const Arguments *a, int first, const char *command,
+                                   const KeyTable tables[], Config **out);
+
+#endif
