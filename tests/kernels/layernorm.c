@@ -126,7 +126,7 @@ static void agrees_with_the_definition(void)
                     const int64_t e = n * C + i;
                     const double z = ((double)p.values[0][e] - mean) / sqrt(square + 1e-5);
                     const double y = z * (double)p.values[1][i] + (double)p.values[2][i];
-                    worst = fmax(worst, fabs((double)r.y[e] - y));
+                    worst = fmax(worst, fabs((double)r.y[e] - y) / (1 + fabs(y)));
                     dweight[i] += z * ((double)(e * 7919 % 23) / 11 - 1);
                 }
             }
