@@ -9,15 +9,17 @@ enum { FEWEST = 1, MOST = 17, SMALLEST_PLAIN = -4, LARGEST_PLAIN = 16 };
 
 char *number_text(double value, char text[NUMBER_TEXT])
 {
+    char draft[NUMBER_TEXT];
     int digits = FEWEST;
 
     do
-        snprintf(text, NUMBER_TEXT, "%.*e", digits - 1, value);
-    while (strtod(text, NULL) != value && ++digits <= MOST);
-    const int exponent = atoi(strchr(text, 'e') + 1);
-    if (exponent < SMALLEST_PLAIN || exponent >= LARGEST_PLAIN)
-        return text;
-    const int places = digits - 1 - exponent;
-    snprintf(text, NUMBER_TEXT, "%.*f", places > 0 ? places : 1, value);
+        snprintf(draft, sizeof draft, "%.*e", digits - 1, value);
+    while (strtod(draft, NULL) != value && ++digits <= MOST);
+    const int exponent = atoi(strchr(draft, 'e') + 1);
+    if (exponent >= SMALLEST_PLAIN && exponent < LARGEST_PLAIN) {
+        const int places = digits - 1 - exponent;
+        snprintf(draft, sizeof draft, "%.*f", places > 0 ? places : 1, value);
+    }
+    memcpy(text, draft, sizeof draft);
     return text;
 }

@@ -2,7 +2,7 @@
 
 Usage: squad_samples.py SQUAD_FOLDER datasets/samples
 
-squad-sample.json.gz: from each article of train-v1.1.recon.json in turn, whole paragraphs spread
+squad-train-3000.json.gz: from each article of train-v1.1.recon.json in turn, whole paragraphs spread
 evenly over the article, until its share of 3,000 questions (by its number of questions) is met.
 xquad-en.json.gz: all of XQuAD English. Both without white space, compressed without a time stamp, so
 that the same input gives the same bytes.
@@ -46,7 +46,7 @@ def slice_of(data):
 def main():
     source, target = sys.argv[1:]
     train = json.load(open(source + "/train-v1.1.recon.json", encoding="utf-8"))["data"]
-    write(target + "/squad-sample.json.gz", {"version": "1.1", "data": slice_of(train)})
+    write(target + "/squad-train-3000.json.gz", {"version": "1.1", "data": slice_of(train)})
     xquad = json.load(open(source + "/xquad.en.json", encoding="utf-8"))
     write(target + "/xquad-en.json.gz", xquad)
 
