@@ -4,6 +4,7 @@
 #include "tests/test.h"
 #include "tests/tiny_task.h"
 
+#include "runtime/file.h"
 #include "train/loop.h"
 
 #include <signal.h>
@@ -239,6 +240,27 @@ static void old_checkpoints_go(void)
     tiny_free(&r);
 }
 
+/* What a killed process was writing goes; what one that lives is writing stays. */
+static void orphans_are_swept(void)
+{
+    TinyRun r = {.folder = run_folder("orphans"), .keys = {"max_steps=1", "resume=true"}};
+    char path[3][900];
+    const long living = (long)getppid();
+
+    CHECK_OK(file_make_folder(run_folder("orphans/model")));
+    snprintf(path[0], 900, "%s/results.json.part-99999999", r.folder);
+    snprintf(path[1], 900, "%s/model/weights.part-99999999", r.folder);
+    snprintf(path[2], 900, "%s/model/weights.part-%ld", r.folder, living);
+    for (int i = 0; i < 3; i++) {
+        FILE *f = fopen(path[i], "w");
+        if (CHECK(f))
+            fclose(f);
+    }
+    CHECK_OK(tiny_run(&r));
+    CHECK(!file_exists(path[0]) && !file_exists(path[1]) && file_exists(path[2]));
+    tiny_free(&r);
+}
+
 int main(int argc, char *argv[])
 {
     int code = 0;
@@ -253,5 +275,6 @@ int main(int argc, char *argv[])
     RUN(a_changed_key_names_both_values);
     RUN(another_runs_folder_is_refused);
     RUN(old_checkpoints_go);
+    RUN(orphans_are_swept);
     return test_result();
 }
