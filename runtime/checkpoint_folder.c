@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,22 +32,8 @@ static int compare_steps(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static void part_remove(const char *folder, const char *name, const char *rest)
-{
-    long process = 0;
-
-    if (sscanf(rest, ".part-%ld", &process) != 1 || process <= 0)
-        return;
-    if (process != (long)getpid() && (kill((pid_t)process, 0) == 0 || errno != ESRCH))
-        return;
-    char *path = file_path(folder, name);
-    if (path)
-        unlink(path);
-    free(path);
-}
-
 /* All steps, newest first, into *steps, which the caller frees. A folder that is absent has none. */
-static Status steps_list(const char *folder, int64_t **steps, int *count, bool remove_parts)
+static Status steps_list(const char *folder, int64_t **steps, int *count)
 {
     DIR *d = opendir(folder);
     const char *rest = NULL;
@@ -59,8 +44,6 @@ static Status steps_list(const char *folder, int64_t **steps, int *count, bool r
         return errno == ENOENT ? OK : fail(E_IO, "%s: %s", folder, strerror(errno));
     for (const struct dirent *e; (e = readdir(d));) {
         const int64_t step = step_of(e->d_name, &rest);
-        if (step >= 0 && *rest && remove_parts)
-            part_remove(folder, e->d_name, rest);
         if (step < 0 || *rest)
             continue;
         int64_t *more = realloc(*steps, ((size_t)*count + 1) * sizeof *more);
@@ -90,7 +73,7 @@ Status checkpoint_latest(const char *folder, char **path, int64_t *step, char *n
 {
     int64_t *steps;
     int count;
-    Status s = steps_list(folder, &steps, &count, false);
+    Status s = steps_list(folder, &steps, &count);
 
     *path = NULL;
     if (room)
@@ -119,7 +102,7 @@ Status checkpoint_prune(const char *folder, int64_t limit, int64_t keep)
 {
     int64_t *steps, kept = 0;
     int count;
-    Status s = steps_list(folder, &steps, &count, true);
+    Status s = steps_list(folder, &steps, &count);
 
     for (int i = 0; i < count && !s; i++)
         kept += steps[i] == keep || i == 0;
@@ -133,6 +116,7 @@ Status checkpoint_prune(const char *folder, int64_t limit, int64_t keep)
             s = fail(E_IO, "%s: cannot be deleted: %s", path, strerror(errno));
         free(path);
     }
+    file_clear_parts(folder);
     free(steps);
     return s;
 }

@@ -1,9 +1,11 @@
 /* file.c - reads whole files; writes through a temporary name, fsync and rename. */
 #include "runtime/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -179,6 +181,32 @@ bool file_is_folder(const char *path)
     struct stat s;
 
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+/* A number that this very process has may be that of one long gone. */
+static bool is_orphan(const char *name)
+{
+    const char *end = strstr(name, ".part-");
+    long process = 0;
+
+    if (!end || sscanf(end, ".part-%ld", &process) != 1 || process <= 0)
+        return false;
+    return process == (long)getpid() || (kill((pid_t)process, 0) != 0 && errno == ESRCH);
+}
+
+void file_clear_parts(const char *folder)
+{
+    DIR *d = opendir(folder);
+
+    if (!d)
+        return;
+    for (const struct dirent *e; (e = readdir(d));) {
+        char *path = is_orphan(e->d_name) ? file_path(folder, e->d_name) : NULL;
+        if (path)
+            unlink(path);
+        free(path);
+    }
+    closedir(d);
 }
 
 char *file_path(const char *folder, const char *name)

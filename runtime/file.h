@@ -37,6 +37,9 @@ MUST_CHECK Status file_make_folder(const char *path); // with its parents; fine 
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
 
+/* Removes the temporary files in a folder whose process is gone: what a killed run left. */
+void file_clear_parts(const char *folder);
+
 /* "<folder>/<name>" in memory that the caller frees; NULL when out of memory. */
 char *file_path(const char *folder, const char *name);
 

@@ -336,7 +336,8 @@ static Status resume(Trainer *t)
 Status state_open(Trainer *t)
 {
     char *recipe = file_path(t->output_dir, "recipe.yaml");
-    Status s = recipe ? OK : fail(E_MEMORY, "no memory for a path");
+    char *model = file_path(t->output_dir, "model");
+    Status s = recipe && model ? OK : fail(E_MEMORY, "no memory for a path");
 
     if (!s && config_bool(t->config, "resume"))
         s = resume(t);
@@ -347,8 +348,12 @@ Status state_open(Trainer *t)
                  t->output_dir);
     if (!s)
         s = file_make_folder(t->output_dir);
-    if (!s)
+    if (!s) {
+        file_clear_parts(t->output_dir);
+        file_clear_parts(model);
         s = config_write(t->config, recipe);
+    }
+    free(model);
     free(recipe);
     return s;
 }

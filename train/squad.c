@@ -23,6 +23,7 @@ typedef struct SquadRun {
     Squad *train, *validation;
     SquadFeatures *train_features, *validation_features;
     SquadFeature feature;
+    SquadPredictionSet *answers; // of the last evaluation; written where it was the best
     Device *device;
     Params *params;
     Bert *bert;
@@ -188,35 +189,33 @@ static Status write_answers(SquadRun *r, const SquadPredictionSet *answers)
 static Status task_evaluate(void *state, TaskScores *out)
 {
     SquadRun *r = state;
-    SquadPredictionSet *answers = NULL;
     Progress *progress = NULL;
     SquadScore score;
-    Status s = squad_answers_create(r->validation, r->tokenizer, r->validation_features,
-                                    &r->options.answers, &answers);
 
+    squad_answers_free(r->answers);
+    r->answers = NULL;
+    Status s = squad_answers_create(r->validation, r->tokenizer, r->validation_features,
+                                    &r->options.answers, &r->answers);
     if (!s)
         s = progress_open(&progress, r->hooks.messages,
                           &(ProgressOptions){.label = "evaluate",
                                              .total = squad_features_count(r->validation_features),
                                              .form = r->hooks.form});
     if (!s)
-        s = squad_forward_run(r->forward, r->validation_features, answers, progress);
+        s = squad_forward_run(r->forward, r->validation_features, r->answers, progress);
     progress_close(progress);
-    if (!s)
-        s = squad_scores(r->validation, answers, r->options.answers.version_2_with_negative, out,
-                         &score);
-    if (!s)
-        s = write_answers(r, answers);
-    squad_answers_free(answers);
-    return s;
+    return s ? s
+             : squad_scores(r->validation, r->answers, r->options.answers.version_2_with_negative,
+                            out, &score);
 }
 
 static Status task_save(void *state, const char *folder, const TaskScores *scores)
 {
     SquadRun *r = state;
+    Status s = squad_model_save(folder, r->source.folder, r->bert, r->params, r->tokenizer,
+                                &r->options, scores, config_text(r->config, "model"));
 
-    return squad_model_save(folder, r->source.folder, r->bert, r->params, r->tokenizer, &r->options,
-                            scores, config_text(r->config, "model"));
+    return s || !scores ? s : write_answers(r, r->answers);
 }
 
 static Status open_run(SquadRun *r)
@@ -257,6 +256,7 @@ static void close_run(SquadRun *r)
     params_free(r->params);
     device_close(r->device);
     squad_feature_free(&r->feature);
+    squad_answers_free(r->answers);
     squad_features_close(r->train_features);
     squad_features_close(r->validation_features);
     squad_free(r->train);

@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Tests cairn train, predict, eval and ask from outside, as people script them: what goes to which
+# stream, exit codes, what lies in the folder, and that the parts agree with one another.
+set -uo pipefail
+failures=0
+top=$(mktemp -d)
+trap 'rm -rf "$top"' EXIT
+export CAIRN_CACHE=$top/cache HF_HUB_OFFLINE=1
+fixture=$CAIRN_SOURCE/tests/fixtures/bert-question-answering
+cd "$top" || exit 1
+
+# run CODE ARGUMENT ...: leaves $out and $err
+run() {
+    local want=$1
+    shift
+    "$CAIRN" "$@" >out 2>err
+    local code=$?
+    out=$(cat out) err=$(cat err)
+    [ $code = "$want" ] || bad "cairn $*: exit code $code, want $want"
+}
+bad() {
+    echo "$1"
+    printf 'out: %s\nerr: %s\n' "$out" "$err"
+    failures=$((failures + 1))
+}
+questions() {
+    awk -v first="$1" -v count="$2" -v nested="${3:-}" \
+        -f "$CAIRN_SOURCE/tests/cli/tiny_questions.awk"
+}
+same() { cmp -s "$1" "$2" || bad "$1 and $2 differ"; }
+
+questions 0 40 >train.jsonl
+questions 100 12 >dev.jsonl
+cat >tiny.yaml <<END
+task: squad
+model: $fixture
+train_data: train.jsonl
+validation_data: dev.jsonl
+output_dir: run
+max_seq_length: 40
+doc_stride: 8
+batch_size: 8
+epochs: 12
+learning_rate: 3e-3
+logging_steps: 1
+END
+
+# What would be done.
+run 0 train tiny.yaml --dry-run
+[[ $out == *"40 samples, 60 updates, 5 an epoch"*"parameters: "*"largest micro-batch: "*rows* ]] ||
+    bad "dry run: counts"
+[[ $out == *"memory on device cpu:"*gradients*"optimizer state"*activations*"disk in run:"* ]] ||
+    bad "dry run: memory and disk"
+[ ! -e run ] || bad "a dry run leaves a folder"
+run 0 train tiny.yaml seed=7 --print-config
+grep -q '^seed: 7  *# command line$' out && grep -q '^batch_size: 8  *# tiny.yaml:8$' out &&
+    grep -q '^n_best_size: 20  *# default$' out || bad "--print-config"
+for recipe in squad squad-google squad-minilm; do
+    run 0 train $recipe --print-config
+    [[ $out == *"max_seq_length: 384"*"# $recipe:"* ]] || bad "$recipe --print-config"
+done
+
+# Wrong usage.
+run 2 train tiny.yaml learning_rat=1
+[[ $err == *"learning_rat"*"did you mean learning_rate"* && -z $out ]] || bad "a misspelt key"
+while read -r theirs ours; do
+    run 2 train tiny.yaml "$theirs=3"
+    [[ $err == *"$theirs"*"$ours"* && $(wc -l <err) = 1 ]] || bad "$theirs names $ours"
+done <<END
+per_device_train_batch_size batch_size
+num_train_epochs epochs
+optimizer.lr learning_rate
+END
+run 2 train squadd
+[[ $err == *"squadd; did you mean squad?" ]] || bad "a misspelt recipe"
+run 2 train tiny.yaml epochs
+[[ $err == *"'epochs' is no key=value" ]] || bad "a bare word"
+run 2 train tiny.yaml epochs=many
+[[ $err == *"epochs"*"many"* ]] || bad "a value of another type"
+run 2 train tiny.yaml max_seq_length=4000
+[[ $err == *"max_seq_length: 4000, but $fixture/config.json has 48 positions" ]] || bad "too long"
+run 2 train tiny.yaml device=tpu
+[ ! -e run ] || bad "wrong usage leaves a folder"
+
+# A run, and the same run again from what it wrote.
+run 0 train tiny.yaml eval_on_start=true
+[ "$(tail -n 1 out)" = "$(cat run/results.json)" ] || bad "the last line is no results.json"
+[[ $err == *"evaluation after update 0: f1"*"evaluation after update 60: f1"* ]] || bad "progress"
+for file in model/model.safetensors model/config.json model/vocab.txt model/README.md \
+    model/squad.json checkpoints/step-60.h5 recipe.yaml metrics.jsonl predictions.json nbest.json \
+    results.json; do
+    [ -s run/$file ] || bad "run/$file is missing"
+done
+ls run/events.out.tfevents.* >/dev/null || bad "TensorBoard's events are missing"
+grep -q '"BertForQuestionAnswering"' run/model/config.json || bad "architectures"
+f1=$(sed 's/.*"f1": *\([0-9.]*\).*/\1/' run/results.json)
+awk -v f1="$f1" 'BEGIN { exit !(f1 > 80) }' || bad "F1 is $f1: it has not learned"
+run 0 train run/recipe.yaml output_dir=again
+same run/model/model.safetensors again/model/model.safetensors
+same run/predictions.json again/predictions.json
+run 2 train tiny.yaml
+[[ $err == *"output_dir run holds another run; resume=true goes on with it"* ]] || bad "another run"
+run 2 train tiny.yaml resume=true learning_rate=0.5
+[[ $err == *learning_rate*0.5*3e-3* || $err == *learning_rate*3e-3*0.5* ]] || bad "a changed key"
+
+# predict, score and eval agree with the training's own evaluation and with one another.
+run 0 predict squad run/model --data dev.jsonl --output p.json --nbest n.json
+[ -z "$out" ] || bad "predict says something on standard output"
+same p.json run/predictions.json
+same n.json run/nbest.json
+run 0 score squad --data dev.jsonl --predictions p.json
+scored=$out
+run 0 eval squad run/model --data dev.jsonl
+[ "$out" = "$scored" ] || bad "eval is not predict and score: $scored"
+[[ $scored == *"\"f1\": $f1"* ]] || bad "results.json says $f1"
+for option in --device=cpu --dtype=f32 --threads=1; do
+    run 0 predict squad run/model --data dev.jsonl --output q.json $option
+    same p.json q.json
+done
+run 0 eval squad run/model --data dev.jsonl --dtype bf16 --n-best-size 5 --max-answer-length 4
+run 2 eval squad run/model --data dev.jsonl --dtype int4
+run 2 eval squad run/model --data dev.jsonl --device tpu
+run 2 predict squad run/model --data dev.jsonl
+run 2 predict trivia run/model --data dev.jsonl --output q.json
+run 2 predict squad run/model --data dev.jsonl --output q.json --null-odds o.json
+[ ! -e o.json ] || bad "odds without --version-2"
+
+# Questions without an answer.
+questions 0 40 1 >train2.json
+questions 100 12 1 >dev2.json
+run 2 train tiny.yaml train_data=train2.json output_dir=second
+[[ $err == *"version_2_with_negative: false, but train2.json has questions without"* ]] ||
+    bad "v2.0 without version_2_with_negative"
+run 0 train tiny.yaml train_data=train2.json validation_data=dev2.json output_dir=second \
+    version_2_with_negative=true
+[[ $(tail -n 1 out) == *HasAns_f1*NoAns_f1* ]] || bad "scores of v2.0"
+run 0 predict squad second/model --data dev2.json --output p2.json --null-odds o2.json --version-2
+same p2.json second/predictions.json
+run 0 score squad --data dev2.json --predictions p2.json --null-odds o2.json
+scored=$out
+[[ $scored == *best_exact_thresh* && $scored == *NoAns_exact* ]] || bad "score of v2.0"
+run 0 eval squad second/model --data dev2.json
+[ "$out" = "$scored" ] || bad "eval of v2.0 is not predict and score: $scored"
+run 0 predict squad second/model --data dev2.json --output p3.json --version-2 \
+    --null-score-diff-threshold -1000
+[ "$(grep -c '": ""' p3.json)" = 12 ] || bad "a threshold below all leaves an answer"
+
+# ask
+printf 'In thé south, the old king built the stone tower in year 7.\n' >passage.txt
+run 0 ask run/model --passage passage.txt --question "Who built the tower?"
+[[ $out == "old king"$'\n'"score "*", characters 18 to 26" ]] || bad "ask"
+run 0 ask run/model --passage passage.txt --question "Who built the tower?" --json
+[[ $out == '{"answer": "old king", "score": '*', "start": 18, "end": 26}' ]] || bad "ask --json"
+json=$out
+out=$("$CAIRN" ask run/model --passage - --question "Who built the tower?" --json <passage.txt 2>err)
+[ "$out" = "$json" ] || bad "ask --passage -"
+run 2 ask run/model --passage passage.txt
+run 2 ask run/model --passage passage.txt --question x --json=1
+
+# The folder tells what it is.
+run 0 info run/model
+[[ $out == *qa_outputs.weight*model_type* ]] || bad "info"
+[ $failures = 0 ]
