@@ -2,6 +2,7 @@
  * not what they should be. */
 #include "models/weights.h"
 
+#include "tests/bert_run.h"
 #include "tests/test.h"
 
 #include <stdlib.h>
