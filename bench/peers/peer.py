@@ -1,0 +1,226 @@
+"""One measurement of PyTorch + transformers, in a process of its own; prints one JSON object.
+
+    peer.py model --output DIR --like DIR        a BERT-base with random weights, tokenizer of --like
+    peer.py data --like DIR --data FILE --most N --output FILE.json --length T --count N
+    peer.py windows --model DIR --data FILE --most N --output FILE.npz     and how long it took
+    peer.py train --model DIR --windows FILE.npz --form padded|longest|plain
+                  --number f32|autocast|bf16 --compile 0|1 --steps N --started SECONDS
+    peer.py evaluate --model DIR --data FILE
+    peer.py limits
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import time
+
+import numpy as np
+
+
+def memory_peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def imported():
+    """torch and transformers, and the peak memory that importing them has cost."""
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.BertForQuestionAnswering  # loads the modules behind the lazy name
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
+    return torch, transformers, memory_peak()
+
+
+def tokenizer_of(folder):
+    from transformers import BertTokenizerFast
+
+    tokenizer = BertTokenizerFast.from_pretrained(folder, model_max_length=512)
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
+
+
+def make_model(a):
+    torch, transformers, _ = imported()
+    torch.manual_seed(42)
+    model = transformers.BertForQuestionAnswering(transformers.BertConfig())
+    model.save_pretrained(a.output)
+    for name in ("vocab.txt", "tokenizer.json", "tokenizer_config.json"):
+        path = os.path.join(a.like, name)
+        if os.path.exists(path):
+            shutil.copy(path, a.output)
+    return dict(parameters=sum(p.numel() for p in model.parameters()))
+
+
+def make_data(a):
+    import features
+
+    tokenizer = tokenizer_of(a.like)
+    rows = features.read_questions(a.data, a.most)
+    data = features.cut_to_length(tokenizer, rows, a.length, a.count)
+    with open(a.output, "w") as f:
+        json.dump(data, f)
+    return dict(questions=len(data["data"][0]["paragraphs"]))
+
+
+def make_windows(a):
+    import features
+
+    tokenizer = tokenizer_of(a.model)
+    rows = features.read_questions(a.data, a.most)
+    began = time.time()
+    windows = features.windows_of(tokenizer, rows)
+    took = time.time() - began
+    np.savez(
+        a.output,
+        ids=np.concatenate([w["ids"] for w in windows]).astype(np.int64),
+        segments=np.concatenate([w["segments"] for w in windows]).astype(np.int64),
+        length=np.array([len(w["ids"]) for w in windows]),
+        target=np.array([[w["start"], w["end"]] for w in windows]),
+    )
+    return dict(questions=len(rows), windows=len(windows), seconds=took)
+
+
+class Windows:
+    """Batches of the prepared windows in Cairn's order."""
+
+    def __init__(self, path, form, torch):
+        import features
+
+        data = np.load(path)
+        self.ids, self.segments = data["ids"], data["segments"]
+        self.length, self.target = data["length"], data["target"]
+        self.offset = np.concatenate([[0], np.cumsum(self.length)])
+        self.form, self.torch = form, torch
+        self.order = features.order_of(len(self.length), 42, 0)
+
+    def batch(self, step, size):
+        picked = self.order[step * size : (step + 1) * size]
+        lengths = [int(self.length[i]) for i in picked]
+        width = 384 if self.form == "padded" else max(lengths)
+        out = {k: np.zeros((size, width), np.int64) for k in ("ids", "segments", "mask")}
+        for row, i in enumerate(picked):
+            span = slice(self.offset[i], self.offset[i + 1])
+            out["ids"][row, : lengths[row]] = self.ids[span]
+            out["segments"][row, : lengths[row]] = self.segments[span]
+            out["mask"][row, : lengths[row]] = 1
+        tensor = self.torch.from_numpy
+        batch = dict(input_ids=tensor(out["ids"]), token_type_ids=tensor(out["segments"]))
+        if self.form != "plain":
+            batch["attention_mask"] = tensor(out["mask"])
+        batch["start_positions"] = tensor(self.target[picked, 0].copy())
+        batch["end_positions"] = tensor(self.target[picked, 1].copy())
+        return batch, lengths
+
+
+def train(a):
+    started = a.started or time.time()
+    torch, transformers, after_import = imported()
+    torch.manual_seed(42)
+    model = transformers.BertForQuestionAnswering.from_pretrained(
+        a.model, attn_implementation="sdpa", dtype=torch.float32
+    )
+    if a.number == "bf16":
+        model.to(torch.bfloat16)
+    model.train()
+    windows = Windows(a.windows, a.form, torch)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=3e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, fused=True
+    )
+    schedule = transformers.get_linear_schedule_with_warmup(optimizer, 0, a.steps)
+    run = torch.compile(model, dynamic=a.form == "longest") if a.compile else model
+    steps, first = [], None
+    for step in range(a.steps):
+        began = time.time()
+        batch, lengths = windows.batch(step, a.batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=a.number == "autocast"):
+            loss = run(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        now = time.time()
+        first = first or now - started
+        steps.append(
+            dict(seconds=now - began, lengths=lengths, loss=loss.item())
+        )
+    return dict(
+        steps=steps, first_step=first, memory=memory_peak(), memory_imports=after_import,
+        torch=torch.__version__, transformers=transformers.__version__,
+    )
+
+
+def evaluate(a):
+    import features
+
+    torch, transformers, _ = imported()
+    began = time.time()
+    tokenizer = tokenizer_of(a.model)
+    model = transformers.BertForQuestionAnswering.from_pretrained(
+        a.model, attn_implementation="sdpa", dtype=torch.float32
+    ).eval()
+    rows = features.read_questions(a.data, a.most)
+    windows = features.windows_of(tokenizer, rows, padding=True)
+    tokenised = time.time()
+    logits = []
+    with torch.no_grad():
+        for at in range(0, len(windows), 8):
+            chunk = windows[at : at + 8]
+            ids = torch.tensor([w["ids"] for w in chunk])
+            y = model(
+                input_ids=ids,
+                token_type_ids=torch.tensor([w["segments"] for w in chunk]),
+                attention_mask=(ids != tokenizer.pad_token_id).long(),
+            )
+            logits += list(zip(y.start_logits.numpy(), y.end_logits.numpy()))
+    return dict(
+        questions=len(rows), tokenise=tokenised - began, forward=time.time() - tokenised,
+        memory=memory_peak(),
+    )
+
+
+def limits(_):
+    """FLOP/s of a large product in F32 and BF16, bytes/s of a large copy: the best of five."""
+    torch, _, _ = imported()
+    n = 3072
+
+    def best(work, repeats=5):
+        times = []
+        for _ in range(repeats):
+            began = time.time()
+            work()
+            times.append(time.time() - began)
+        return min(times)
+
+    out = {}
+    for name, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16)):
+        x, y = torch.randn(n, n, dtype=dtype), torch.randn(n, n, dtype=dtype)
+        z = torch.empty(n, n, dtype=dtype)
+        out[name] = 2 * n**3 / best(lambda: torch.mm(x, y, out=z))
+    x = torch.zeros(64 << 20)
+    y = torch.empty_like(x)
+    out["copy"] = 2 * x.numel() * 4 / best(lambda: y.copy_(x))
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what")
+    for name in ("output", "like", "data", "model", "windows", "form", "number"):
+        parser.add_argument("--" + name)
+    for name, value in (("most", None), ("length", 384), ("count", 400), ("compile", 0),
+                        ("steps", 3), ("batch", 12)):
+        parser.add_argument("--" + name, type=int, default=value)
+    parser.add_argument("--started", type=float)
+    a = parser.parse_args()
+    work = dict(model=make_model, data=make_data, windows=make_windows, train=train,
+                evaluate=evaluate, limits=limits)
+    print(json.dumps(work[a.what](a)))
+
+
+if __name__ == "__main__":
+    main()
