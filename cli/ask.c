@@ -35,7 +35,9 @@ static Status read_question(const Arguments *a, Squad **out)
     size_t bytes = 0;
 
     if (!path || !question)
-        return fail(E_USAGE, "cairn ask: --passage FILE|- and --question TEXT are needed");
+        return fail(E_USAGE, "--passage FILE|- and --question TEXT are needed");
+    if (!question[strspn(question, " \t\r\n")])
+        return fail(E_USAGE, "--question is empty");
     const bool standard = !strcmp(path, "-");
     Status s = file_read(standard ? "/dev/stdin" : path, PASSAGE_BYTES, &text, &bytes);
     while (!s && bytes > 0 && (text[bytes - 1] == '\n' || text[bytes - 1] == '\r'))

@@ -28,9 +28,9 @@ static Status eval_run(const Arguments *a)
     Squad *data = NULL;
 
     if (strcmp(arguments_at(a, 0), "squad") != 0)
-        return fail(E_USAGE, "cairn eval: the task is '%s', expected squad", arguments_at(a, 0));
+        return fail(E_USAGE, "the task is '%s', expected squad", arguments_at(a, 0));
     if (!arguments_given(a, "data"))
-        return fail(E_USAGE, "cairn eval: --data FILE is needed");
+        return fail(E_USAGE, "--data FILE is needed");
     Status s = squad_read(arguments_text(a, "data", NULL), &data);
     if (!s)
         s = squad_arguments_open(a, arguments_at(a, 1), true, &m);

@@ -23,14 +23,14 @@ static Status predict_run(const Arguments *a)
     Squad *data = NULL;
 
     if (strcmp(arguments_at(a, 0), "squad") != 0)
-        return fail(E_USAGE, "cairn predict: the task is '%s', expected squad", arguments_at(a, 0));
+        return fail(E_USAGE, "the task is '%s', expected squad", arguments_at(a, 0));
     if (!arguments_given(a, "data") || !arguments_given(a, "output"))
-        return fail(E_USAGE, "cairn predict: --data FILE and --output FILE are needed");
+        return fail(E_USAGE, "--data FILE and --output FILE are needed");
     Status s = squad_read(arguments_text(a, "data", NULL), &data);
     if (!s)
         s = squad_arguments_open(a, arguments_at(a, 1), true, &m);
     if (!s && arguments_given(a, "null-odds") && !m.options.answers.version_2_with_negative)
-        s = fail(E_USAGE, "cairn predict: --null-odds needs --version-2");
+        s = fail(E_USAGE, "--null-odds needs --version-2");
     if (s)
         squad_free(data);
     else

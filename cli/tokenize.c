@@ -30,7 +30,7 @@ static Status unescape(const char *text, char *out)
         }
         text++;
         if (*text != 'n' && *text != 't' && *text != 'r' && *text != '\\')
-            return fail(E_USAGE, "cairn tokenize: --separator knows \\n, \\t, \\r and \\\\ only");
+            return fail(E_USAGE, "--separator knows \\n, \\t, \\r and \\\\ only");
         *out++ = (char)(*text == 'n' ? '\n' : *text == 't' ? '\t' : *text == 'r' ? '\r' : '\\');
     }
     *out = '\0';
@@ -135,12 +135,12 @@ static Status tokenize_run(const Arguments *a)
     Tokenizer *t = NULL;
 
     if (!separator)
-        return fail(E_MEMORY, "cairn tokenize: no memory");
+        return fail(E_MEMORY, "no memory for the tokens");
     Status s = unescape(arguments_text(a, "separator", "\n"), separator);
     if (!s && !path)
-        s = fail(E_USAGE, "cairn tokenize: --tokenizer is missing; see cairn tokenize --help");
+        s = fail(E_USAGE, "--tokenizer is missing; see cairn tokenize --help");
     if (!s && !*separator)
-        s = fail(E_USAGE, "cairn tokenize: --separator is empty");
+        s = fail(E_USAGE, "--separator is empty");
     if (!s)
         s = tokenizer_open(path, &t);
     if (!s)

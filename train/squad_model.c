@@ -19,6 +19,17 @@ Status squad_check_vocabulary(const Tokenizer *t, const BertConfig *c, const cha
     return OK;
 }
 
+/* Published models have no squad.json, and short ones cannot have windows of 384. */
+static void fit_defaults(SquadOptions *o, const BertConfig *c)
+{
+    SquadSettings *w = &o->windows;
+
+    if (w->max_seq_length > c->max_positions)
+        w->max_seq_length = (int32_t)c->max_positions;
+    if (w->doc_stride > w->max_seq_length / 2)
+        w->doc_stride = w->max_seq_length / 2;
+}
+
 static Status check_length(const SquadOptions *o, const BertConfig *c, const char *folder)
 {
     if (o->windows.max_seq_length > c->max_positions)
@@ -60,6 +71,8 @@ static Status open_all(const char *folder, SquadModelOptions o, SquadModel *m)
         s = tokenizer_open(folder, &m->tokenizer);
     if (!s)
         s = squad_options_read(folder, &m->options, &found);
+    if (!s && !found)
+        fit_defaults(&m->options, &c);
     if (!s)
         s = squad_check_vocabulary(m->tokenizer, &c, folder);
     if (!s)

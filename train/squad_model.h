@@ -1,7 +1,8 @@
 /* squad_model.h - a fine-tuned model as a folder: opened to answer questions, written after training.
  *
  * Beside weights, config.json and tokenizer files lies squad.json: how windows were cut and answers
- * chosen (the keys of the recipe). A folder without it gets the defaults of the recipe.
+ * chosen (the keys of the recipe). A folder without it gets the defaults of the recipe,
+ * cut down to the positions that the model has: max_seq_length to them, doc_stride to half of that.
  */
 #ifndef TRAIN_SQUAD_MODEL_H
 #define TRAIN_SQUAD_MODEL_H
