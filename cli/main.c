@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const Command *const COMMANDS[] = {
 #define COMMAND(name) &name##_command,
@@ -97,8 +98,21 @@ static int command_run(const Command *c, int argc, char *argv[])
     return exit_code(s);
 }
 
+/* OpenMP's threads wait for each other at the end of each loop. By default they spin, which takes the
+ * processor from whoever they wait for as soon as anything else runs on it. The library reads its
+ * settings before main(), so the program starts itself again with the one it wants. */
+static void wait_without_spinning(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
+        return;
+    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+        execv("/proc/self/exe", argv); // where it fails, spinning is only slow
+}
+
 int main(int argc, char **argv)
 {
+    wait_without_spinning(argv);
+
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
         fprintf(stderr, "cairn: needs a processor with AVX2 and FMA (x86-64-v3, from 2013 on)\n");
         return 1;
