@@ -193,11 +193,13 @@ static Status explain_absence(const char *folder, Status s)
     char *pickle = file_path(folder, "pytorch_model.bin");
 
     if (pickle && file_exists(pickle))
-        s = fail(E_FORMAT,
-                 "%s: holds only pytorch_model.bin, expected model.safetensors; this converts it: "
-                 "python3 -c \"from transformers import AutoModel; "
-                 "AutoModel.from_pretrained('%s').save_pretrained('%s')\"",
-                 folder, folder, folder);
+        s = fail(
+            E_FORMAT,
+            "%s: holds only pytorch_model.bin, expected model.safetensors; this converts it: "
+            "python3 -c \"import torch; from safetensors.torch import save_file; save_file({k: "
+            "v.contiguous().clone() for k, v in torch.load('%s', map_location='cpu', "
+            "weights_only=True).items()}, '%s/model.safetensors', {'format': 'pt'})\"",
+            folder, pickle, folder);
     free(pickle);
     return s;
 }

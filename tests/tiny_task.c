@@ -85,8 +85,13 @@ static Status load(void *state)
 
 static Status evaluate(void *state, TaskScores *out)
 {
-    TinyRun *r = ((Tiny *)state)->run;
+    Tiny *t = state;
+    TinyRun *r = t->run;
 
+    if (r->stop_in == r->evaluations + 1) {
+        t->stop = SIGINT;
+        return fail(E_STOPPED, "stopped");
+    }
     out->metric[0] = (Metric){"score", r->scores[r->evaluations++]};
     out->count = 1;
     return OK;

@@ -19,6 +19,7 @@ typedef struct TinyRun {
     const char *folder;          // output_dir
     const char *keys[TINY_KEYS]; // "batch_size=4"; NULL ends them
     int64_t stop_at, kill_at;    // at this number of samples written, from 1: the flag; SIGKILL
+    int64_t stop_in;             // in this evaluation, from 1: the flag
     bool bad;                    // the loss is not finite
     const double *scores;        // evaluation number i (from 0) gives scores[i]; NULL: none
     /* What happened. */

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { SAVE_SECONDS = 300, MOST_SKIPPED = 100 };
@@ -152,6 +153,8 @@ static Status evaluate(Trainer *t)
         s = t->task->evaluate(t->task->state, &scores);
     if (!s)
         s = report_scores(t, &scores);
+    if (!s)
+        t->at.evaluated = t->at.update;
     if (s || t->at.update == 0) // the untrained model is only shown
         return s;
     const bool better = t->at.best_update < 0 || scores.metric[0].value > t->at.best;
@@ -190,34 +193,54 @@ static bool save_is_due(const Trainer *t)
     return t->save_steps ? t->at.update % t->save_steps == 0 : now() - t->last_save >= SAVE_SECONDS;
 }
 
-static Status stop_for_signal(Trainer *t)
+/* The line to resume is there to be copied into a shell. */
+static const char *quote_for(const char *path)
 {
-    Status s = save_state(t);
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789_./+:,@%=-";
 
-    return s ? s
-             : fail(
-                   E_STOPPED,
-                   "stopped by a signal after update %" PRId64 " of %" PRId64
-                   "; the state is saved, and this goes on: cairn train %s/recipe.yaml resume=true",
-                   t->at.update, t->updates, t->output_dir);
+    return path[strspn(path, plain)] ? "'" : "";
 }
 
+static Status stop_for_signal(Trainer *t)
+{
+    const char *quote = quote_for(t->output_dir);
+    Status s = save_state(t);
+
+    if (s)
+        return s;
+    return fail(
+        E_STOPPED,
+        "stopped by a signal after update %" PRId64 " of %" PRId64
+        "; the state is saved, and this goes on: cairn train %s%s/recipe.yaml%s resume=true",
+        t->at.update, t->updates, quote, t->output_dir, quote);
+}
+
+static Status evaluate_in_turn(Trainer *t)
+{
+    Status s = evaluate(t);
+
+    if (!s && t->patience && t->at.waited >= t->patience) {
+        report_note(t, "no better score for %" PRId64 " evaluations: training stops", t->at.waited);
+        t->at.finished = true;
+    }
+    return s;
+}
+
+/* E_STOPPED where a signal has come; trainer_run() tells what to do. */
 static Status run_updates(Trainer *t)
 {
-    Status s = OK;
+    /* A signal may have cut short the evaluation after the last update. */
+    Status s = t->at.evaluated < t->at.update && !t->at.finished && evaluation_is_due(t)
+                   ? evaluate_in_turn(t)
+                   : OK;
 
     while (!s && t->at.update < t->updates && !t->at.finished) {
         if (t->hooks.stop && *t->hooks.stop)
-            return stop_for_signal(t);
+            return E_STOPPED;
         s = run_update(t);
-        if (!s && evaluation_is_due(t)) {
-            s = evaluate(t);
-            if (!s && t->patience && t->at.waited >= t->patience) {
-                report_note(t, "no better score for %" PRId64 " evaluations: training stops",
-                            t->at.waited);
-                t->at.finished = true;
-            }
-        }
+        if (!s && evaluation_is_due(t))
+            s = evaluate_in_turn(t);
         if (!s && !t->at.finished && save_is_due(t))
             s = save_state(t);
     }
@@ -236,6 +259,8 @@ Status trainer_run(Trainer *t, char **results)
         s = evaluate(t);
     if (!s)
         s = run_updates(t);
+    if (s == E_STOPPED)
+        return stop_for_signal(t);
     if (!s)
         s = settle(t);
     t->at.finished = true;

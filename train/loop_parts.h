@@ -38,6 +38,7 @@ typedef struct Position {
     double best;         // metric[0] of the best model
     int64_t best_update; // -1: nothing evaluated
     int64_t waited;      // evaluations without a better one
+    int64_t evaluated;   // after this update, the last time
     bool finished;
 } Position;
 

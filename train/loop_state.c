@@ -25,7 +25,7 @@ typedef struct Number {
     double *real; // one of the two
 } Number;
 
-enum { NUMBERS = 10 };
+enum { NUMBERS = 11 };
 
 static void list_numbers(Trainer *t, Number out[NUMBERS])
 {
@@ -37,6 +37,7 @@ static void list_numbers(Trainer *t, Number out[NUMBERS])
         {"position/loss_count", &t->at.loss_count, NULL},
         {"position/best_update", &t->at.best_update, NULL},
         {"position/waited", &t->at.waited, NULL},
+        {"position/evaluated", &t->at.evaluated, NULL},
         {"position/skipped", &t->skipped, NULL},
         {"position/loss_sum", NULL, &t->at.loss_sum},
         {"position/best", NULL, &t->at.best},

@@ -202,7 +202,8 @@ static Status task_evaluate(void *state, TaskScores *out)
                                              .total = squad_features_count(r->validation_features),
                                              .form = r->hooks.form});
     if (!s)
-        s = squad_forward_run(r->forward, r->validation_features, r->answers, progress);
+        s = squad_forward_run(r->forward, r->validation_features, r->answers, progress,
+                              r->hooks.stop);
     progress_close(progress);
     return s ? s
              : squad_scores(r->validation, r->answers, r->options.answers.version_2_with_negative,

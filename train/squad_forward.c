@@ -140,7 +140,8 @@ static Status run_batch(SquadForward *f, const HostBatch *h, int64_t first,
 }
 
 Status squad_forward_run(SquadForward *f, const SquadFeatures *features,
-                         SquadPredictionSet *answers, Progress *progress)
+                         SquadPredictionSet *answers, Progress *progress,
+                         const volatile sig_atomic_t *stop)
 {
     const int64_t count = squad_features_count(features);
     HostBatch *h = batch_next(f->batches);
@@ -152,6 +153,8 @@ Status squad_forward_run(SquadForward *f, const SquadFeatures *features,
         if (h->used.sequences > 0 && (h->used.rows + length > f->capacity.rows ||
                                       h->used.sequences == f->capacity.sequences)) {
             s = run_batch(f, h, first, answers);
+            if (!s && stop && *stop)
+                s = fail(E_STOPPED, "stopped by a signal");
             h = batch_next(f->batches);
             first = i;
             progress_set(progress, i, NULL);

@@ -7,6 +7,8 @@
 #include "train/graphs.h"
 #include "train/squad_answers.h"
 
+#include <signal.h>
+
 /* The fields of a batch: token ids, segments, and start and end (training). */
 enum { SQUAD_IDS, SQUAD_SEGMENTS, SQUAD_TARGETS };
 extern const BatchField squad_fields[];
@@ -26,8 +28,10 @@ MUST_CHECK Status squad_forward_open(Device *d, const Bert *m, Dtype dtype, Batc
 void squad_forward_close(SquadForward *f); // accepts NULL
 
 /* Computes the logits of all windows, as many together as the capacity holds, and hands them to
- * `answers`; finishes it. progress may be NULL. */
+ * `answers`; finishes it. progress may be NULL. stop: E_STOPPED between two batches where it is not
+ * 0; or NULL. */
 MUST_CHECK Status squad_forward_run(SquadForward *f, const SquadFeatures *features,
-                                    SquadPredictionSet *answers, Progress *progress);
+                                    SquadPredictionSet *answers, Progress *progress,
+                                    const volatile sig_atomic_t *stop);
 
 #endif

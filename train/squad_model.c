@@ -124,7 +124,7 @@ Status squad_model_answer(SquadModel *m, const Squad *data, const SquadFeatures 
     Status s = squad_answers_create(data, m->tokenizer, features, &m->options.answers, out);
 
     if (!s)
-        s = squad_forward_run(m->forward, features, *out, progress);
+        s = squad_forward_run(m->forward, features, *out, progress, NULL);
     if (s) {
         squad_answers_free(*out);
         *out = NULL;

@@ -31,7 +31,9 @@ typedef struct Task {
     Tensor *(*loss)(void *state, Graph *g, const BatchTensors *in);
     /* After the parameters have memory: reads or draws their values. */
     Status (*load)(void *state);
-    Status (*evaluate)(void *state, TaskScores *out); // NULL: nothing to evaluate
+    /* NULL: nothing to evaluate. E_STOPPED where the trainer's stop flag was seen: what it found is
+     * lost, and it is asked again when the run goes on. */
+    Status (*evaluate)(void *state, TaskScores *out);
     /* Writes the model and whatever belongs to it into an existing folder. scores: NULL: none. */
     Status (*save_model)(void *state, const char *folder, const TaskScores *scores);
 } Task;

@@ -90,6 +90,44 @@ static void a_stopped_run_ends_with_the_same_bits(void)
     }
 }
 
+/* The evaluation that a signal cut short is done when the run goes on, be it the first, one at the
+ * end of an epoch or the last of all, or the one that ends the run early. */
+static void a_stopped_evaluation_is_done_again(void)
+{
+    static const double scores[] = {4, 1, 2, 3, 2, 1, 0};
+    static const char *const keys[] = {"epochs=5", "batch_size=9", "eval_on_start=true",
+                                       "early_stopping_patience=2", NULL};
+
+    for (int late = 0; late < 2; late++) // five epochs, or an early end after three
+        for (int stop_in = 1; stop_in <= 4; stop_in++) {
+            char name[2][30];
+            snprintf(name[0], sizeof name[0], "evaluated-%d-%d", late, stop_in);
+            snprintf(name[1], sizeof name[1], "unevaluated-%d-%d", late, stop_in);
+            TinyRun whole = {.folder = run_folder(name[0]), .scores = scores + 2 * late};
+            TinyRun first = {
+                .folder = run_folder(name[1]), .scores = whole.scores, .stop_in = stop_in};
+            TinyRun second = {.folder = first.folder, .scores = whole.scores};
+            set_keys(&whole, keys);
+            set_keys(&first, keys);
+            set_keys(&second, keys);
+            add_key(&second, "resume=true");
+            CHECK_OK(tiny_run(&whole));
+            CHECK(tiny_run(&first) == E_STOPPED && strstr(status_text(), "resume=true"));
+            second.evaluations = first.evaluations;
+            if (CHECK_OK(tiny_run(&second))) {
+                CHECK(second.evaluations == whole.evaluations);
+                CHECK(first.fills + second.fills == whole.fills);
+                check_same_end(&whole, &second);
+                for (int i = 0; i < 4; i++)
+                    CHECK(run_metric(whole.folder, i, "eval/score") ==
+                          run_metric(second.folder, i, "eval/score"));
+            }
+            tiny_free(&whole);
+            tiny_free(&first);
+            tiny_free(&second);
+        }
+}
+
 static void a_killed_run_ends_with_the_same_bits(void)
 {
     static const int64_t kills[] = {2, 26, TINY_SAMPLES, 66};
@@ -268,6 +306,7 @@ int main(int argc, char *argv[])
     if (tiny_main(argc, argv, &code))
         return code;
     RUN(a_stopped_run_ends_with_the_same_bits);
+    RUN(a_stopped_evaluation_is_done_again);
     RUN(a_killed_run_ends_with_the_same_bits);
     RUN(a_torn_checkpoint_is_passed_over);
     RUN(a_finished_run_stays_as_it_is);

@@ -269,6 +269,22 @@ static void a_stopped_run_ends_with_the_same_bits(void)
     run_free(&whole);
 }
 
+static void a_signal_cuts_an_evaluation_short(void)
+{
+    Run first = {.folder = run_folder("cut-short"),
+                 .keys = {"max_steps=2", "batch_size=2", "eval_on_start=true", validation()},
+                 .stop = SIGTERM};
+    Run second = first;
+
+    second.stop = 0;
+    second.keys[4] = "resume=true";
+    CHECK(run(&first) == E_STOPPED && !strstr(first.messages, "evaluation after"));
+    if (CHECK_OK(run(&second)))
+        CHECK(strstr(second.messages, "evaluation after update 0:"));
+    run_free(&first);
+    run_free(&second);
+}
+
 int main(void)
 {
     setenv("CAIRN_CACHE", run_folder("cache"), 1);
@@ -280,6 +296,7 @@ int main(void)
         RUN(micro_batches_agree);
         RUN(frozen_weights_stay);
         RUN(a_stopped_run_ends_with_the_same_bits);
+        RUN(a_signal_cuts_an_evaluation_short);
     }
     return test_result();
 }
