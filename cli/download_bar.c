@@ -26,6 +26,10 @@ static bool show(void *context, const char *name, int64_t done, int64_t total)
     }
     if (b->bar)
         progress_set(b->bar, done, NULL);
+    if (b->bar && total > 0 && done >= total) { // what follows has a bar of its own
+        progress_close(b->bar);
+        b->bar = NULL;
+    }
     return true;
 }
 
