@@ -177,7 +177,7 @@ static void other_formats_get_the_command(void)
     CHECK(strstr(status_text(), "model.safetensors") != NULL);
     fclose(fopen(path, "w"));
     CHECK(read_into(folder, &report) == E_FORMAT);
-    CHECK(strstr(status_text(), "save_pretrained") != NULL);
+    CHECK(strstr(status_text(), "save_file") != NULL);
 }
 
 int main(void)
