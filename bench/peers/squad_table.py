@@ -65,11 +65,11 @@ def wall_clock(bench):
 
 
 def spread_of(values):
-    """Half the distance of the quartiles, as a share of the median."""
+    """Half the distance of the quartiles, as a text: a share of the median."""
     if len(values) < 4:
-        return float("nan")
+        return "too few steps"
     low, middle, high = statistics.quantiles(values, n=4)
-    return (high - low) / 2 / middle
+    return f"{(high - low) / 2 / middle:.1%}"
 
 
 def row(bench, found, model, case):
@@ -132,7 +132,7 @@ def detail_lines(rows, limits):
         yield (f"| {r['model']} | {TITLES[r['case']]} | {r['cairn']:.0f} | {r['torch']:.0f} "
                f"| {r['cairn_memory'] / 1e6:.0f} | {r['torch_memory'] / 1e6:.0f} "
                f"| {r['torch_imports'] / 1e6:.0f} | {r['losses'][0]:.3f}, {r['losses'][1]:.3f} "
-               f"| {r['spread']:.1%} |")
+               f"| {r['spread']} |")
     yield ""
     for model, limit in limits.items():
         yield (f"Limits measured among the runs of {model}: F32 products {limit['f32'] / 1e9:.0f} "
@@ -179,7 +179,7 @@ def write(bench, found, clock):
         f"`bench/peers/squad.sh`, {time.strftime('%Y-%m-%d')}; torch {some['torch']}, transformers "
         f"{some['transformers']}, SDPA attention, fused AdamW, dropout on, the faster of eager and "
         f"torch.compile; batches of {squad.BATCH}, the same windows in the same order; median over "
-        f"the steps after warm-up of {a.rounds} interleaved runs each. Tokens are real ones: "
+        f"the steps after warm-up of {a.rounds} interleaved run(s) each. Tokens are real ones: "
         "padding does not count. The limit is that of a 3072 x 3072 product by torch in the same "
         "run; FLOPs as in flops_of().",
         "", *speed_lines(rows, limits), "", *memory_lines(rows), "", *clock_lines(clock), "",
