@@ -93,11 +93,11 @@ class Bench:
     def steps(self, model):
         return self.a.steps or (16 if model == "minilm" else 6)
 
-    def recipe(self, model, kind, dtype, output):
+    def recipe(self, model, kind, dtype, output, steps=None):
         keys = dict(
             task="squad", model=self.models[model], train_data=self.data[kind],
             max_train_samples=self.a.samples, output_dir=output, max_seq_length=LENGTH,
-            doc_stride=128, batch_size=BATCH, max_steps=self.steps(model), learning_rate=3e-5,
+            doc_stride=128, batch_size=BATCH, max_steps=steps or self.steps(model), learning_rate=3e-5,
             lr_scheduler="linear", optimizer="adamw", weight_decay=0, max_grad_norm=1, seed=42,
             logging_steps=1, save_steps=1000000, threads=self.a.threads, dtype=dtype, device="cpu",
         )
@@ -108,31 +108,31 @@ class Bench:
             f.writelines(f"{k}: {json.dumps(v)}\n" for k, v in keys.items())
         return path
 
-    def cairn(self, model, kind, dtype):
+    def cairn(self, model, kind, dtype, steps=None):
         output = self.path("run")
         shutil.rmtree(output, ignore_errors=True)
-        recipe = self.recipe(model, kind, dtype, output)
+        recipe = self.recipe(model, kind, dtype, output, steps)
         began = time.time()
         _, _, memory = self.process([self.a.cairn, "train", recipe])
         with open(os.path.join(output, "metrics.jsonl")) as f:
             lines = [json.loads(x) for x in f]
         lines = [x for x in lines if "train/tokens_per_second" in x]
-        if model == "minilm" and kind == "real":
+        if model == "minilm" and kind == "real" and not steps:
             shutil.rmtree(self.path("trained"), ignore_errors=True)
             shutil.copytree(os.path.join(output, "model"), self.path("trained"))
         shutil.rmtree(output, ignore_errors=True)
         return dict(
-            rates=[x["train/tokens_per_second"] for x in lines],
+            rates=[x["train/tokens_per_second"] for x in lines if x["train/tokens_per_second"] > 0],
             losses=[x["train/loss"] for x in lines],
             first_step=lines[0]["time"] - began,
             memory=memory,
         )
 
-    def torch(self, model, kind, form, number, compiled):
+    def torch(self, model, kind, form, number, compiled, steps=None):
         return self.peer(
             "train", "--model", self.models[model], "--windows", self.path(kind + ".npz"),
             "--form", form, "--number", number, "--compile", int(compiled),
-            "--steps", self.steps(model), "--batch", BATCH, "--started", time.time())
+            "--steps", steps or self.steps(model), "--batch", BATCH, "--started", time.time())
 
     def attempt(self, name, make):
         """Like once(), but what fails is recorded."""
@@ -163,6 +163,13 @@ class Bench:
                             lambda: self.cairn(model, kind, dtype)))
                     self.measure_torch(found, model, case, turn)
         return found
+
+    def first_step(self, model):
+        """Seconds from the command to the end of the first update, features prepared before."""
+        return dict(
+            cairn=self.once(f"first-cairn-{model}", lambda: self.cairn(model, "real", "f32", 1)),
+            torch=self.once(f"first-torch-{model}", lambda: self.torch(
+                model, "real", "longest", "f32", False, 1)))
 
     def measure_torch(self, found, model, case, turn):
         kind, _, form, numbers = CASES[case]

@@ -7,7 +7,7 @@ import statistics
 import time
 
 import squad
-from squad import CASES, SHAPES, best_way, flops_of, median_of, torch_rates, warm
+from squad import CASES, best_way, flops_of, median_of, torch_rates, warm
 
 TITLES = {
     "f32_padded": "F32, PyTorch padded to 384",
@@ -60,7 +60,16 @@ def wall_clock(bench):
             torch=bench.once(
                 "torch-evaluate",
                 lambda: bench.peer("evaluate", "--model", trained, "--data", data)))
+    out["first"] = {m: bench.first_step(m) for m in a.models.split(",")}
     return out
+
+
+def spread_of(values):
+    """Half the distance of the quartiles, as a text: a share of the median."""
+    if len(values) < 4:
+        return "too few steps"
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{(high - low) / 2 / middle:.1%}"
 
 
 def row(bench, found, model, case):
@@ -71,23 +80,19 @@ def row(bench, found, model, case):
     cairn_runs = found[model, kind, dtype]
     lengths = [s["lengths"] for s in torch_runs[0]["steps"]]
 
-    def cairn_flops(run):
-        return [flops_of(model, n) * r / sum(n) for n, r in zip(lengths, run["rates"])]
-
-    def torch_flops(run):
-        return [flops_of(model, n) * r / sum(n) for n, r in zip(lengths, torch_rates(run))]
+    tokens = sum(map(sum, lengths))
+    flops = sum(flops_of(model, n) for n in lengths) / tokens  # of a token of these windows
 
     cairn, torch = (median_of(cairn_runs, lambda r: r["rates"]), median_of(torch_runs, torch_rates))
     peak = lambda runs, key: statistics.median(r[key] for r in runs)
     return dict(
         model=model, case=case, cairn=cairn, torch=torch, ratio=cairn / torch,
-        way=way, cairn_flops=median_of(cairn_runs, cairn_flops),
-        torch_flops=median_of(torch_runs, torch_flops),
+        way=way, cairn_flops=cairn * flops,
+        torch_flops=torch * flops,
         cairn_memory=peak(cairn_runs, "memory"), torch_memory=peak(torch_runs, "memory"),
         torch_imports=peak(torch_runs, "memory_imports"),
-        cairn_first=peak(cairn_runs, "first_step"), torch_first=peak(torch_runs, "first_step"),
         losses=(cairn_runs[0]["losses"][0], torch_runs[0]["steps"][0]["loss"]),
-        spread=[min(warm(r["rates"])[0] for r in cairn_runs), max(warm(r["rates"])[0] for r in cairn_runs)],
+        spread=spread_of([x for r in cairn_runs for x in warm(r["rates"])]),
     )
 
 
@@ -112,22 +117,22 @@ def speed_lines(rows, limits):
 
 
 def memory_lines(rows):
-    yield ("| model | case | Cairn / PyTorch, peak | without what importing costs "
-           "| command to first step, Cairn / PyTorch |")
-    yield "|---|---|---|---|---|"
+    yield "| model | case | Cairn / PyTorch, peak memory | without what importing costs |"
+    yield "|---|---|---|---|"
     for r in rows:
         rest = r["torch_memory"] - r["torch_imports"]
         yield (f"| {r['model']} | {TITLES[r['case']]} | {r['cairn_memory'] / r['torch_memory']:.2f} "
-               f"| {r['cairn_memory'] / rest:.2f} | {r['cairn_first'] / r['torch_first']:.2f} |")
+               f"| {r['cairn_memory'] / rest:.2f} |")
 
 
 def detail_lines(rows, limits):
-    yield "| model | case | Cairn tokens/s | PyTorch tokens/s | Cairn MB | PyTorch MB | of which imports | first loss |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| model | case | Cairn tokens/s | PyTorch tokens/s | Cairn MB | PyTorch MB | of which imports | first loss | Cairn's spread |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for r in rows:
         yield (f"| {r['model']} | {TITLES[r['case']]} | {r['cairn']:.0f} | {r['torch']:.0f} "
                f"| {r['cairn_memory'] / 1e6:.0f} | {r['torch_memory'] / 1e6:.0f} "
-               f"| {r['torch_imports'] / 1e6:.0f} | {r['losses'][0]:.3f}, {r['losses'][1]:.3f} |")
+               f"| {r['torch_imports'] / 1e6:.0f} | {r['losses'][0]:.3f}, {r['losses'][1]:.3f} "
+               f"| {r['spread']} |")
     yield ""
     for model, limit in limits.items():
         yield (f"Limits measured among the runs of {model}: F32 products {limit['f32'] / 1e9:.0f} "
@@ -145,6 +150,12 @@ def clock_lines(clock):
                f"PyTorch: tokenising and forward of windows padded to 384, batches of 8, no imports): "
                f"{c['seconds'] / (e['tokenise'] + e['forward']):.2f}; peak memory "
                f"{c['memory'] / e['memory']:.2f}.")
+
+
+    for model, first in clock["first"].items():
+        ratio = first["cairn"]["first_step"] / first["torch"]["first_step"]
+        yield (f"- Command to the end of the first update ({model}, F32, features prepared before, "
+               f"PyTorch eager, padded to the longest): {ratio:.2f}.")
 
 
 def failures(found):
@@ -168,7 +179,7 @@ def write(bench, found, clock):
         f"`bench/peers/squad.sh`, {time.strftime('%Y-%m-%d')}; torch {some['torch']}, transformers "
         f"{some['transformers']}, SDPA attention, fused AdamW, dropout on, the faster of eager and "
         f"torch.compile; batches of {squad.BATCH}, the same windows in the same order; median over "
-        f"the steps after warm-up of {a.rounds} interleaved runs each. Tokens are real ones: "
+        f"the steps after warm-up of {a.rounds} interleaved run(s) each. Tokens are real ones: "
         "padding does not count. The limit is that of a 3072 x 3072 product by torch in the same "
         "run; FLOPs as in flops_of().",
         "", *speed_lines(rows, limits), "", *memory_lines(rows), "", *clock_lines(clock), "",

@@ -143,11 +143,23 @@ static void threads_do_not_matter(void)
     bert_world_close(&three);
 }
 
-static void draws_follow_update_and_seed(void)
+static void draws_follow_update_and_sample(void)
 {
+    const int32_t *ids = batch.ids, offsets[] = {0, 5, 10}, targets[] = {0, 0, 0, 0};
+    const int32_t twice[] = {ids[0], ids[1], ids[2], ids[3], ids[4],
+                             ids[0], ids[1], ids[2], ids[3], ids[4]};
+    const BertBatch equals = {10, 2, twice, (int32_t[10]){0}, offsets, targets};
     BertWorld w;
+    BertResult r;
 
     if (open_world(&w, F32, 2)) {
+        const int64_t half = 5 * w.config.hidden_size;
+        for (int inference = 0; inference < 2; inference++) {
+            CHECK(bert_run(&w, &equals,
+                           (BertPass){.inference = inference, .layers = w.config.layers}, &r));
+            CHECK(same(r.hidden, r.hidden + half, half) == (inference == 1));
+            bert_result_free(&r);
+        }
         Outcome a = outcome(&w, (BertPass){.update = 0}), b = outcome(&w, (BertPass){.update = 1});
         CHECK(!same(a.result.hidden, b.result.hidden, a.result.rows * w.config.hidden_size));
         outcome_free(&a);
@@ -227,7 +239,7 @@ int main(void)
         RUN(recomputation_keeps_bits);
         RUN(tail_rows_do_not_matter);
         RUN(threads_do_not_matter);
-        RUN(draws_follow_update_and_seed);
+        RUN(draws_follow_update_and_sample);
         RUN(micro_batches_do_not_matter);
     }
     golden_close(golden);

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# parity.sh [MINILM_DIR] - does Cairn learn what transformers learns?
+#
+# Fine-tunes MiniLM-L6 from the same weights on the first 8,000 training questions, three seeds each,
+# by Cairn and by PyTorch + transformers as run_qa publishes it (windows of 384 with stride 128, AdamW,
+# clip 1, linear without warm-up, dropout on, its own random order and head; batches are padded to
+# their longest window, which is quicker than to 384 and changes the loss only by what the softmax over
+# padding does). Both are evaluated on XQuAD English by `cairn score`, the official metric. Prints
+# means, standard deviations, the difference, its standard error and the verdict: within 0.5 F1 or
+# twice the standard error; exits 1 where it is not.
+#
+#   WORK=DIR (required)  every finished run leaves a JSON there: a second call goes on
+#   CAIRN=build/cairn  PYTHON=python3 (with tests/reference/requirements.txt)
+#   DATA, EVALUATION     default: train-v1.1.recon.json and xquad.en.json of $CAIRN_DATA
+#   SAMPLES=8000 EPOCHS=2 RATE=1e-4 BATCH=12 SEEDS=1,2,3 THREADS
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+export PYTHONDONTWRITEBYTECODE=1
+
+cairn=${CAIRN:-$root/build/cairn}
+python=${PYTHON:-${CAIRN_PYTHON:-python3}}
+data=${CAIRN_DATA:-$root/../shared/data}/squad
+[ -x "$cairn" ] || { echo "parity.sh: no program $cairn; build first, or set CAIRN" >&2; exit 1; }
+[ -n "${WORK:-}" ] || { echo "parity.sh: set WORK to a folder for the finished runs" >&2; exit 2; }
+model=${1:-$("$cairn" data fetch minilm | tail -n 1)}
+
+exec "$python" "$root/bench/peers/parity.py" all --cairn "$cairn" --model "$model" --work "$WORK" \
+    --data "${DATA:-$data/train-v1.1.recon.json}" \
+    --evaluation "${EVALUATION:-$data/xquad.en.json}" \
+    --samples "${SAMPLES:-8000}" --epochs "${EPOCHS:-2}" --rate "${RATE:-1e-4}" \
+    --batch "${BATCH:-12}" --seeds "${SEEDS:-1,2,3}" --threads "${THREADS:-$(nproc)}"
