@@ -44,7 +44,8 @@ static Status save_readme(const char *folder, const char *base_model, const Task
             "# A BERT that answers questions about a passage\n\nFine-tuned by cairn %s from `%s`.\n"
             "recipe.yaml one folder up repeats the training:\n\n    cairn train recipe.yaml "
             "output_dir=ANOTHER\n\nIt opens in Cairn and in transformers:\n\n    cairn ask . "
-            "--passage FILE --question TEXT\n    pipeline(\"question-answering\", model=\".\")\n",
+            "--passage FILE --question TEXT\n    "
+            "AutoModelForQuestionAnswering.from_pretrained(\".\")\n",
             version_text(), base_model);
         if (scores)
             fprintf(w.stream, "\n| metric | value |\n| --- | --- |\n");
