@@ -2,6 +2,7 @@
 #include "cli/command.h"
 
 #include "runtime/device.h"
+#include "runtime/memory.h"
 #include "runtime/resource.h"
 #include "runtime/version.h"
 
@@ -74,12 +75,11 @@ static void tell_processor(void)
 
 static void tell_memory(void)
 {
-    char total[64], available[64];
+    char total[64];
 
     value_of("/proc/meminfo", "MemTotal", total, sizeof total);
-    value_of("/proc/meminfo", "MemAvailable", available, sizeof available);
     printf("memory        %.1f GiB, %.1f GiB available\n", strtod(total, NULL) / (1 << 20),
-           strtod(available, NULL) / (1 << 20));
+           (double)memory_available() / (1 << 30));
 }
 
 /* The device that commands without --device use. */

@@ -8,17 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SAVE_SECONDS = 300, MOST_SKIPPED = 100 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 BatchBuffers *trainer_batches(const Trainer *t)
 {
@@ -184,7 +175,7 @@ static Status save_state(Trainer *t)
 
     if (!s)
         s = state_save(t);
-    t->last_save = now();
+    t->last_save = loop_seconds();
     return s;
 }
 
@@ -192,7 +183,8 @@ static bool save_is_due(const Trainer *t)
 {
     if (t->at.update == t->updates)
         return false; // the end saves
-    return t->save_steps ? t->at.update % t->save_steps == 0 : now() - t->last_save >= SAVE_SECONDS;
+    return t->save_steps ? t->at.update % t->save_steps == 0
+                         : loop_seconds() - t->last_save >= SAVE_SECONDS;
 }
 
 /* The line to resume is there to be copied into a shell. */
@@ -256,7 +248,7 @@ Status trainer_run(Trainer *t, char **results)
     if (!s)
         s = report_open(t);
     t->start_update = t->at.update;
-    t->last_save = now();
+    t->last_save = loop_seconds();
     if (!s && t->task->evaluate && t->at.update == 0 && config_bool(t->config, "eval_on_start"))
         s = evaluate(t);
     if (!s)

@@ -98,6 +98,7 @@ void cut_next(Trainer *t);
 MUST_CHECK Status cut_survey(Trainer *t);
 
 /* loop_report.c */
+double loop_seconds(void); // of a clock that only goes forward
 MUST_CHECK Status report_open(Trainer *t);
 void report_close(Trainer *t);
 /* One update's loss and norm have arrived. */

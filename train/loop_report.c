@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-static double seconds(void)
+double loop_seconds(void)
 {
     struct timespec t;
 
@@ -48,7 +48,7 @@ Status report_open(Trainer *t)
     if (!s)
         s = tensorboard_open(&t->tensorboard, t->output_dir, metrics_time(), resumed);
     t->reported = t->at.update;
-    t->reported_time = seconds();
+    t->reported_time = loop_seconds();
     t->reported_tokens = t->at.tokens;
     return s ? s
              : progress_open(&t->progress, t->hooks.messages,
@@ -79,7 +79,7 @@ static Status write_metrics(Trainer *t, int64_t step, const Metric values[], int
 
 static Status report_line(Trainer *t, int64_t step, double norm, double rate)
 {
-    const double time = seconds(), passed = fmax(time - t->reported_time, 1e-9);
+    const double time = loop_seconds(), passed = fmax(time - t->reported_time, 1e-9);
     const Metric values[] = {
         {"train/loss", t->at.loss_sum / (double)t->at.loss_count},
         {"train/learning_rate", rate},
