@@ -210,8 +210,8 @@ const Op cross_entropy_op = {
     .name = "cross_entropy",
     .shape = cross_entropy_shape,
     .prepare = {cross_entropy_prepare_cpu},
-    .forward = {cross_entropy_forward_cpu, IF_CUDA(cross_entropy_forward_cuda)},
-    .backward = {cross_entropy_backward_cpu, IF_CUDA(cross_entropy_backward_cuda)},
+    .forward = {cross_entropy_forward_cpu},
+    .backward = {cross_entropy_backward_cpu},
     .reads_inputs = 1u << LOGITS | 1u << TARGET | 1u << OFFSETS | 1u << SCALARS,
     .can_give_gradient_early = true,
 };

@@ -205,8 +205,8 @@ const Op span_cross_entropy_op = {
     .name = "span_cross_entropy",
     .shape = span_cross_entropy_shape,
     .prepare = {span_cross_entropy_prepare_cpu},
-    .forward = {span_cross_entropy_forward_cpu, IF_CUDA(span_cross_entropy_forward_cuda)},
-    .backward = {span_cross_entropy_backward_cpu, IF_CUDA(span_cross_entropy_backward_cuda)},
+    .forward = {span_cross_entropy_forward_cpu},
+    .backward = {span_cross_entropy_backward_cpu},
     .reads_inputs = 1u << LOGITS | 1u << TARGET | 1u << OFFSETS | 1u << SCALARS,
     .can_give_gradient_early = true,
 };

@@ -1,0 +1,186 @@
+/* gpu.h - what every .cu file includes: launches, storage types, reductions, the view of a Call.
+ *
+ * A .cu file is compiled by nvcc for a GPU, and as C++20 with the emulator of tests/emulator in the
+ * place of CUDA's headers for the tests. So that both see one source: launches by LAUNCH, dynamic
+ * shared memory by DYNAMIC_SHARED, instructions that CUDA C lacks by the wrappers of sm80.h and
+ * sm90.h. Arithmetic is F32 whatever the storage.
+ */
+#ifndef KERNELS_GPU_H
+#define KERNELS_GPU_H
+
+#include "kernels/ops.h"
+#include "runtime/device_stream.h"
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#ifdef __CUDACC__
+/* LAUNCH((kernel<T, 4>), grid, block, bytes of dynamic shared memory, stream, arguments...) */
+#define LAUNCH(kernel, grid, block, bytes, stream, ...) \
+    (kernel)<<<(grid), (block), (bytes), (stream)>>>(__VA_ARGS__)
+/* Once in a kernel; aligned to 1024 bytes. */
+#define DYNAMIC_SHARED(T, name)                                       \
+    extern __shared__ __align__(1024) unsigned char dynamic_shared[]; \
+    T *name = reinterpret_cast<T *>(dynamic_shared)
+#endif
+
+typedef __nv_bfloat16 bf16;
+typedef __half f16;
+
+enum { WARP = 32 };
+static const unsigned ALL_LANES = 0xFFFFFFFFu;
+
+static __device__ __forceinline__ float to_float(float x)
+{
+    return x;
+}
+static __device__ __forceinline__ float to_float(bf16 x)
+{
+    return __bfloat162float(x);
+}
+static __device__ __forceinline__ float to_float(f16 x)
+{
+    return __half2float(x);
+}
+
+/* Rounds to the nearest, ties to even. */
+template <typename T>
+__device__ __forceinline__ T from_float(float x);
+template <>
+__device__ __forceinline__ float from_float<float>(float x)
+{
+    return x;
+}
+template <>
+__device__ __forceinline__ bf16 from_float<bf16>(float x)
+{
+    return __float2bfloat16(x);
+}
+template <>
+__device__ __forceinline__ f16 from_float<f16>(float x)
+{
+    return __float2half(x);
+}
+
+/* 16 bytes of T: 4 F32 or 8 BF16 or F16. p is 16-byte aligned. */
+template <typename T>
+struct Pack {
+    static const int SIZE = 16 / (int)sizeof(T);
+    float value[SIZE];
+
+    __device__ __forceinline__ void load(const T *p)
+    {
+        const uint4 raw = *reinterpret_cast<const uint4 *>(p);
+        const T *e = reinterpret_cast<const T *>(&raw);
+#pragma unroll
+        for (int i = 0; i < SIZE; i++)
+            value[i] = to_float(e[i]);
+    }
+    __device__ __forceinline__ void store(T *p) const
+    {
+        uint4 raw;
+        T *e = reinterpret_cast<T *>(&raw);
+#pragma unroll
+        for (int i = 0; i < SIZE; i++)
+            e[i] = from_float<T>(value[i]);
+        *reinterpret_cast<uint4 *>(p) = raw;
+    }
+};
+
+/* A weight or bias that is F32 or the activations' dtype T; NULL reads as 0. */
+template <typename T>
+struct Weight {
+    const void *data;
+    bool f32;
+
+    __device__ __forceinline__ float operator[](int64_t i) const
+    {
+        return !data ? 0.0f
+               : f32 ? static_cast<const float *>(data)[i]
+                     : to_float(static_cast<const T *>(data)[i]);
+    }
+};
+
+/* Over the 32 lanes of a warp; every lane gets the result, in one fixed order. */
+static __device__ __forceinline__ float warp_sum(float x)
+{
+#pragma unroll
+    for (int d = WARP / 2; d > 0; d /= 2)
+        x += __shfl_xor_sync(ALL_LANES, x, d);
+    return x;
+}
+static __device__ __forceinline__ float warp_max(float x)
+{
+#pragma unroll
+    for (int d = WARP / 2; d > 0; d /= 2)
+        x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, d));
+    return x;
+}
+
+/* Over the WARPS warps of a block whose threads are one row of threadIdx.x; all threads call it and
+ * get the result. part: shared, WARPS floats, free again when the call returns. */
+template <int WARPS>
+__device__ __forceinline__ float block_sum(float x, float *part)
+{
+    x = warp_sum(x);
+    if (threadIdx.x % WARP == 0)
+        part[threadIdx.x / WARP] = x;
+    __syncthreads();
+    float sum = 0;
+#pragma unroll
+    for (int w = 0; w < WARPS; w++)
+        sum += part[w];
+    __syncthreads();
+    return sum;
+}
+template <int WARPS>
+__device__ __forceinline__ float block_max(float x, float *part)
+{
+    x = warp_max(x);
+    if (threadIdx.x % WARP == 0)
+        part[threadIdx.x / WARP] = x;
+    __syncthreads();
+    float most = part[0];
+#pragma unroll
+    for (int w = 1; w < WARPS; w++)
+        most = fmaxf(most, part[w]);
+    __syncthreads();
+    return most;
+}
+
+/* ---- on the host ---- */
+
+static inline unsigned blocks_for(int64_t count, int64_t per_block)
+{
+    return (unsigned)((count + per_block - 1) / per_block);
+}
+static inline cudaStream_t call_stream(const Call *c)
+{
+    return (cudaStream_t)device_stream(c->device, c->stream);
+}
+template <typename T>
+static inline T *data(const Tensor *x)
+{
+    return x ? static_cast<T *>(x->data) : nullptr;
+}
+template <typename T>
+static inline Weight<T> weight_of(const Tensor *x)
+{
+    return Weight<T>{x ? x->data : nullptr, x && x->dtype == F32};
+}
+
+/* Calls f with a zero of the C++ type that stores dtype: with_type(x->dtype, [&](auto zero) {
+ * typedef decltype(zero) T; ... }). */
+template <typename F>
+static inline void with_type(Dtype dtype, F f)
+{
+    if (dtype == F32)
+        f(0.0f);
+    else if (dtype == BF16)
+        f(bf16());
+    else
+        f(f16());
+}
+
+#endif

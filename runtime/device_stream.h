@@ -1,0 +1,17 @@
+/* device_stream.h - for .cu files: the CUDA stream behind a Stream. */
+#ifndef RUNTIME_DEVICE_STREAM_H
+#define RUNTIME_DEVICE_STREAM_H
+
+#include "runtime/device.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The cudaStream_t of s on a device of kind CUDA; NULL is the device's first stream. */
+void *device_stream(const Device *d, const Stream *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
