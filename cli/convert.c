@@ -4,6 +4,7 @@
 
 #include "runtime/file.h"
 #include "runtime/json.h"
+#include "runtime/pickle.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,15 +41,13 @@ static bool ends_with(const char *text, const char *end)
 static Status explain_pickle(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    const int folder = slash ? (int)(slash - path) : 1;
-    const char *start = slash ? path : ".";
+    char to[2048], command[PICKLE_COMMAND];
 
-    return fail(E_FORMAT,
-                "%s: PyTorch's own format is not read here; this converts it: python3 -c \"import "
-                "torch; from safetensors.torch import save_file; save_file({k: "
-                "v.contiguous().clone() for k, v in torch.load('%s', map_location='cpu', "
-                "weights_only=True).items()}, '%.*s/model.safetensors', {'format': 'pt'})\"",
-                path, path, folder, start);
+    snprintf(to, sizeof to, "%.*s/model.safetensors", slash ? (int)(slash - path) : 1,
+             slash ? path : ".");
+    pickle_command(path, to, command, sizeof command);
+    return fail(E_FORMAT, "%s: PyTorch's own format is not read here; this converts it: %s", path,
+                command);
 }
 
 /* A folder or file that only torch can read gets the command that helps. */

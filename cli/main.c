@@ -6,6 +6,7 @@
 #include "runtime/version.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,8 +106,12 @@ static void wait_without_spinning(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
         return;
-    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
-        execv("/proc/self/exe", argv); // where it fails, spinning is only slow
+    char program[PATH_MAX] = "";
+
+    // By its own name, not /proc/self/exe, which top and ps would show as "exe".
+    if (readlink("/proc/self/exe", program, sizeof program - 1) > 0 &&
+        setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+        execv(program, argv); // where it fails, spinning is only slow
 }
 
 int main(int argc, char **argv)

@@ -2,10 +2,11 @@
 #include "datasets/hub.h"
 
 #include "datasets/digest.h"
+#include "datasets/hub_listing.h"
 #include "runtime/file.h"
+#include "runtime/pickle.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,8 @@ typedef struct Hub {
     const char *sha256; // of model.safetensors, or NULL
     char endpoint[512], token[LONGEST_TOKEN];
     char shown[400]; // "owner/name" or "owner/name@revision"
-    char commit[41];
-    json_t *files; // siblings: [{rfilename, size, blobId, lfs: {sha256, size}}]
-    char *part;    // where the files are put before they are whole
+    HubListing listing;
+    char *part; // where the files are put before they are whole
 } Hub;
 
 static bool is_id_part(const char *text, size_t length)
@@ -179,7 +179,6 @@ static void escape_revision(const char *revision, char *out, size_t room)
 static Status read_listing(Hub *h)
 {
     char url[2048], revision[512], *text = NULL;
-    json_error_t error;
     long code = 0;
 
     escape_revision(h->id->revision, revision, sizeof revision);
@@ -194,33 +193,9 @@ static Status read_listing(Hub *h)
     Status s = download_text(&d, LARGEST_LISTING, &text, &code);
     if (s)
         return s == E_STOPPED ? s : explain_refusal(h, s, code);
-    json_t *top = json_loads(text, 0, &error);
+    s = hub_listing_parse(url, text, &h->listing);
     free(text);
-    const char *commit = json_string_value(json_object_get(top, "sha"));
-    json_t *files = json_object_get(top, "siblings");
-    if (!commit || !digest_is_hex(commit, 40) || !json_is_array(files)) {
-        json_decref(top);
-        return fail(E_FORMAT, "%s: the answer is not a model of the hub (no commit or no files)",
-                    url);
-    }
-    memcpy(h->commit, commit, sizeof h->commit);
-    h->files = json_incref(files);
-    json_decref(top);
-    return OK;
-}
-
-static json_t *file_entry(const Hub *h, const char *name)
-{
-    json_t *entry;
-    size_t i;
-
-    json_array_foreach(h->files, i, entry)
-    {
-        const char *file = json_string_value(json_object_get(entry, "rfilename"));
-        if (file && !strcmp(file, name))
-            return entry;
-    }
-    return NULL;
+    return s;
 }
 
 static bool file_is_done(const char *path, const Download *d)
@@ -235,22 +210,22 @@ static bool file_is_done(const char *path, const Download *d)
 
 static Status fetch_file(const Hub *h, const char *name)
 {
-    const json_t *entry = file_entry(h, name), *lfs = json_object_get(entry, "lfs");
-    const char *sha256 = json_string_value(json_object_get(lfs, "sha256"));
-    const char *blob = lfs ? NULL : json_string_value(json_object_get(entry, "blobId"));
-    const json_t *size = json_object_get(lfs ? lfs : entry, "size");
+    const HubFile none = {.name = name, .size = -1}, *listed = hub_listing_find(&h->listing, name);
+    const HubFile *file = listed ? listed : &none;
+    const char *sha256 = file->sha256;
     char url[2048], *path = file_path(h->part, name);
 
     if (!path)
         return fail(E_MEMORY, "%s: no memory to fetch it", name);
-    if (h->sha256 && !strcmp(name, "model.safetensors"))
+    if (h->sha256 && digest_is_hex(h->sha256, 64) && !strcmp(name, "model.safetensors"))
         sha256 = h->sha256;
-    snprintf(url, sizeof url, "%s/%s/resolve/%s/%s", h->endpoint, h->shown, h->commit, name);
+    snprintf(url, sizeof url, "%s/%s/resolve/%s/%s", h->endpoint, h->shown, h->listing.commit,
+             name);
     const Download d = {.url = url,
                         .path = path,
-                        .sha256 = sha256 && digest_is_hex(sha256, 64) ? sha256 : NULL,
-                        .git_blob = blob && digest_is_hex(blob, 40) ? blob : NULL,
-                        .size = json_is_integer(size) ? json_integer_value(size) : -1,
+                        .sha256 = sha256,
+                        .git_blob = file->git_blob,
+                        .size = file->size,
                         .token = h->token[0] ? h->token : NULL,
                         .hub = true,
                         .limits = h->limits ? *h->limits : HTTP_LIMITS,
@@ -287,35 +262,30 @@ static Status fetch_shards(const Hub *h)
 
 static Status refuse_weights(const Hub *h)
 {
-    if (!file_entry(h, "pytorch_model.bin") && !file_entry(h, "pytorch_model.bin.index.json"))
+    char command[PICKLE_COMMAND];
+
+    if (!hub_listing_find(&h->listing, "pytorch_model.bin") &&
+        !hub_listing_find(&h->listing, "pytorch_model.bin.index.json"))
         return fail(E_FORMAT, "%s: the hub has no model.safetensors in it", h->shown);
+    pickle_command("DIR/pytorch_model.bin", "DIR/model.safetensors", command, sizeof command);
     return fail(E_FORMAT,
-                "%s: the hub has only pytorch_model.bin, which is not read here; convert it with "
-                "python3 -c \"import torch, safetensors.torch as s; from huggingface_hub import "
-                "snapshot_download as d; p = d('%s', local_dir='DIR'); s.save_file({k: "
-                "v.contiguous().clone() for k, v in torch.load(p + '/pytorch_model.bin', "
-                "weights_only=True).items()}, p + '/model.safetensors', metadata={'format': "
-                "'pt'})\" and give model=DIR",
-                h->shown, h->shown);
+                "%s: the hub has only pytorch_model.bin, which is not read here; fetch it with "
+                "hf download %s --local-dir DIR, convert it with %s and give model=DIR",
+                h->shown, h->shown, command);
 }
 
 static Status fetch_all(const Hub *h)
 {
-    const bool one = file_entry(h, "model.safetensors") != NULL;
-    json_t *entry;
-    size_t i;
+    const bool one = hub_listing_find(&h->listing, "model.safetensors") != NULL;
     Status s = OK;
 
-    if (!one && !file_entry(h, INDEX))
+    if (!one && !hub_listing_find(&h->listing, INDEX))
         return refuse_weights(h);
-    if (!file_entry(h, "config.json"))
+    if (!hub_listing_find(&h->listing, "config.json"))
         return fail(E_FORMAT, "%s: the hub has no config.json in it", h->shown);
-    json_array_foreach(h->files, i, entry)
-    {
-        const char *name = json_string_value(json_object_get(entry, "rfilename"));
-        if (!s && name && is_small_file(name))
-            s = fetch_file(h, name);
-    }
+    for (int64_t i = 0; !s && i < h->listing.count; i++)
+        if (is_small_file(h->listing.files[i].name))
+            s = fetch_file(h, h->listing.files[i].name);
     if (!s)
         s = one ? fetch_file(h, "model.safetensors") : fetch_shards(h);
     const char *lacks = s ? NULL : model_folder_lacks(h->part);
@@ -328,7 +298,7 @@ static Status commit_folder(const Hub *h, const char *top, char **folder)
     char *done = NULL, *ref = NULL, *slash;
     Status s = OK;
 
-    if (asprintf(&done, "%s/snapshots/%s", top, h->commit) < 0)
+    if (asprintf(&done, "%s/snapshots/%s", top, h->listing.commit) < 0)
         done = NULL;
     if (asprintf(&ref, "%s/refs/%s", top, h->id->revision) < 0)
         ref = NULL;
@@ -342,7 +312,7 @@ static Status commit_folder(const Hub *h, const char *top, char **folder)
         s = file_make_folder(ref);
         *slash = '/';
         if (!s)
-            s = file_write(ref, h->commit, 40);
+            s = file_write(ref, h->listing.commit, 40);
     }
     free(ref);
     if (s)
@@ -361,7 +331,7 @@ Status hub_fetch(const HubId *id, const char *hub, const char *sha256, const Htt
 
     if (!s)
         s = read_listing(&h);
-    if (!s && asprintf(&h.part, "%s/snapshots/%s.partial", top, h.commit) < 0) {
+    if (!s && asprintf(&h.part, "%s/snapshots/%s.partial", top, h.listing.commit) < 0) {
         h.part = NULL;
         s = fail(E_MEMORY, "%s: no memory to fetch it", id->name);
     }
@@ -373,7 +343,7 @@ Status hub_fetch(const HubId *id, const char *hub, const char *sha256, const Htt
         s = commit_folder(&h, top, folder);
     else if (h.part)
         rmdir(h.part); // stays where files in it can be resumed
-    json_decref(h.files);
+    hub_listing_free(&h.listing);
     free(h.part);
     free(top);
     return s;

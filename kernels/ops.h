@@ -125,7 +125,6 @@ void op_adamw(Graph *g, Tensor *master, Tensor *gradient, Tensor *m, Tensor *v, 
 #include "kernels/ops.def"
 #undef OP
 
-#ifdef WITH_CUDA
 /* The CUDA twins, in kernels/<name>*.cu; an operator's table names those that there are. */
 #define OP(name)                         \
     Status name##_prepare_cuda(Call *c); \
@@ -134,7 +133,6 @@ void op_adamw(Graph *g, Tensor *master, Tensor *gradient, Tensor *m, Tensor *v, 
     void name##_backward_cuda(Call *c);
 #include "kernels/ops.def"
 #undef OP
-#endif
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,7 @@
 #include "models/weights.h"
 
 #include "runtime/file.h"
+#include "runtime/pickle.h"
 #include "runtime/safetensors.h"
 
 #include <inttypes.h>
@@ -190,16 +191,17 @@ static Status read_all(Reading *r)
 /* A folder without safetensors but with PyTorch's own format gets the command that helps. */
 static Status explain_absence(const char *folder, Status s)
 {
-    char *pickle = file_path(folder, "pytorch_model.bin");
+    char *pickle = file_path(folder, "pytorch_model.bin"), command[PICKLE_COMMAND];
+    char *weights = file_path(folder, "model.safetensors");
 
-    if (pickle && file_exists(pickle))
-        s = fail(
-            E_FORMAT,
-            "%s: holds only pytorch_model.bin, expected model.safetensors; this converts it: "
-            "python3 -c \"import torch; from safetensors.torch import save_file; save_file({k: "
-            "v.contiguous().clone() for k, v in torch.load('%s', map_location='cpu', "
-            "weights_only=True).items()}, '%s/model.safetensors', {'format': 'pt'})\"",
-            folder, pickle, folder);
+    if (pickle && weights && file_exists(pickle)) {
+        pickle_command(pickle, weights, command, sizeof command);
+        s = fail(E_FORMAT,
+                 "%s: holds only pytorch_model.bin, expected model.safetensors; this converts it: "
+                 "%s",
+                 folder, command);
+    }
+    free(weights);
     free(pickle);
     return s;
 }

@@ -12,6 +12,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+enum { SURVEYED_SAMPLES = 1 << 24 }; // of a longer run the largest batch is bounded, not sought
+
 Status cut_open(Trainer *t)
 {
     const size_t n = (size_t)t->task->samples;
@@ -118,6 +120,40 @@ static int64_t updates_of_epoch(Trainer *t, int64_t epoch, int64_t most)
     return count;
 }
 
+static int compare_lengths(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* What no micro-batch exceeds, whatever the order: the longest samples together, or the most of the
+ * shortest. */
+static Status survey_bound(Trainer *t)
+{
+    const int64_t n = t->task->samples;
+    const int64_t share = (t->batch_size + t->accumulation - 1) / t->accumulation;
+    const int64_t most = t->batch_tokens || share > n ? n : share;
+    int64_t *length = calloc((size_t)n + 1, sizeof *length);
+    int64_t rows = 0, sequences = 0;
+
+    if (!length)
+        return fail(E_MEMORY, "no memory for the lengths of %" PRId64 " samples", n);
+    for (int64_t i = 0; i < n; i++)
+        length[i] = t->task->rows(t->task->state, i);
+    qsort(length, (size_t)n, sizeof *length, compare_lengths);
+    const int64_t room = length[n - 1] > t->micro_rows ? length[n - 1] : t->micro_rows;
+    for (int64_t i = n - 1; i >= n - most && rows < room; i--)
+        rows += length[i];
+    for (int64_t i = 0, used = 0; i < most && (used += length[i]) <= room; i++)
+        sequences++;
+    t->largest.longest = length[n - 1];
+    t->largest.rows = rows < room ? rows : room;
+    t->largest.sequences = sequences;
+    free(length);
+    return OK;
+}
+
 Status cut_survey(Trainer *t)
 {
     const int64_t most = t->updates > 0 ? t->updates : INT64_MAX;
@@ -127,8 +163,14 @@ Status cut_survey(Trainer *t)
     t->largest = (BatchShape){0};
     t->per_epoch = updates_of_epoch(t, 0, INT64_MAX);
     if (t->updates > 0) {
-        for (int64_t e = 0; updates < most; e++)
+        for (int64_t e = 0; updates < most && e < SURVEYED_SAMPLES / t->task->samples + 1; e++)
             updates += updates_of_epoch(t, e, most - updates);
+        if (updates < most) {
+            const Status s = survey_bound(t);
+            if (s)
+                return s;
+        }
+        updates = most;
     } else {
         for (int64_t e = 0; e < whole; e++)
             updates += updates_of_epoch(t, e, INT64_MAX);

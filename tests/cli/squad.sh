@@ -52,6 +52,9 @@ run 0 train tiny.yaml --dry-run
 [[ $out == *"memory on device cpu:"*gradients*"optimizer state"*activations*"disk in run:"* ]] ||
     bad "dry run: memory and disk"
 [ ! -e run ] || bad "a dry run leaves a folder"
+sed 's/^epochs: .*/max_steps: 1000000000000/' tiny.yaml >endless.yaml
+timeout 60 "$CAIRN" train endless.yaml --dry-run >out 2>err || bad "dry run of 1e12 updates: $?"
+[[ $(cat out) == *"1000000000000 updates, 5 an epoch"* ]] || bad "dry run of 1e12 updates: counts"
 run 0 train tiny.yaml seed=7 --print-config
 grep -q '^seed: 7  *# command line$' out && grep -q '^batch_size: 8  *# tiny.yaml:8$' out &&
     grep -q '^n_best_size: 20  *# default$' out || bad "--print-config"

@@ -249,8 +249,8 @@ static void refusals_are_sentences(void)
     set_site();
     site.files = "{\"rfilename\": \"config.json\"}, {\"rfilename\": \"pytorch_model.bin\"}";
     CHECK(fetch("me/bin", &folder) == E_FORMAT);
-    CHECK(says("me/bin: the hub has only pytorch_model.bin, which is not read here; convert it "
-               "with python3 -c \"import torch"));
+    CHECK(says("me/bin: the hub has only pytorch_model.bin, which is not read here; fetch it with "
+               "hf download me/bin --local-dir DIR, convert it with python3 -c \"import torch"));
     site.files = "{\"rfilename\": \"config.json\"}";
     CHECK(fetch("me/none", &folder) == E_FORMAT);
     CHECK_TEXT(status_text(), "me/none: the hub has no model.safetensors in it");
