@@ -1,10 +1,17 @@
-# cuda.cmake - compiles the .cu files where nvcc is found and there are any.
+# cuda.cmake - how the .cu files are compiled: by nvcc where it is found, or for the emulator.
 #
 # Sets CAIRN_WITH_CUDA and CAIRN_CUDA_LIBRARIES. The CUDA runtime is linked statically and the
-# driver never by name, so that the program also starts on a machine without one.
+# driver never by name, so that the program also starts on a machine without one. With
+# -DCAIRN_EMULATED=ON the same files are C++ and the emulator stands in the place of CUDA's headers.
 set(CAIRN_WITH_CUDA OFF)
 set(CAIRN_CUDA_LIBRARIES "")
 set(CAIRN_PC_CUDA "")
+function(cairn_cuda_sources) # whatever a .cu file needs besides the options of its folder
+endfunction()
+if(CAIRN_EMULATED AND NOT CAIRN_FUZZ)
+  include(cmake/emulated.cmake)
+  return()
+endif()
 if(NOT CAIRN_CUDA OR CAIRN_SANITIZE OR CAIRN_FUZZ)
   return()
 endif()

@@ -1,6 +1,9 @@
 # tests.cmake - tests/<folder>/<x>.c is a program, tests/<folder>/<x>.sh a script; both are the test
 # <folder>/<x>, and both say by exit code 77 that they were skipped.
 #
+# In a build with CUDA or the emulator the test of an operator, tests/kernels/<op>.c, is also the test
+# cuda/kernels/<op> or emulated/kernels/<op>, which runs it on that device.
+#
 # Scripts find the program in $CAIRN, the source tree in $CAIRN_SOURCE, and the build tree in
 # $CAIRN_BUILD. Two tests may run at once, so threads that wait must sleep.
 enable_testing()
@@ -10,6 +13,11 @@ if(NOT CAIRN_SANITIZE)
 endif()
 
 file(GLOB test_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*.c)
+if(CAIRN_WITH_CUDA)
+  file(GLOB test_cuda CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*.cu)
+  list(APPEND test_sources ${test_cuda})
+  cairn_cuda_sources(${test_cuda})
+endif()
 add_library(cairn_test STATIC ${test_sources})
 target_compile_definitions(cairn_test PUBLIC CAIRN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 target_link_libraries(cairn_test PUBLIC ${CAIRN_FOLDERS})
@@ -46,4 +54,25 @@ foreach(folder ${folders})
     set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900
       ENVIRONMENT "${environment}")
   endforeach()
+endforeach()
+
+# ---- operators on the other device ----
+
+set(device "")
+if(CAIRN_EMULATED)
+  set(device emulated)
+  set(label emulated)
+elseif(CAIRN_WITH_CUDA)
+  set(device cuda)
+  set(label gpu)
+endif()
+file(STRINGS ${CMAKE_SOURCE_DIR}/kernels/ops.def operators REGEX "^OP\\(")
+foreach(operator IN LISTS operators)
+  string(REGEX REPLACE "^OP\\(([a-z0-9_]+)\\).*" "\\1" operator "${operator}")
+  if(device AND TARGET test_kernels_${operator})
+    set(test ${CAIRN_TEST_PREFIX}${device}/kernels/${operator})
+    add_test(NAME ${test} COMMAND test_kernels_${operator})
+    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 LABELS ${label}
+      ENVIRONMENT "${environment};CAIRN_TEST_DEVICE=${device}")
+  endif()
 endforeach()

@@ -1,372 +1,44 @@
-/* gemm.c - plans of oneDNN's matmul primitive.
- *
- * A plan is one primitive, or, where operands are widened, one for each block of rows in memory: of
- * the rows of a and c where a is not transposed, else (weight gradients) of the rows of a and b,
- * which are added up in c. Every primitive has its scratchpad in the caller's scratch: with the
- * library's own, one primitive in several threads computes garbage. The number of threads is
- * fixed when a primitive is made, and set again when it runs.
- */
-#include "kernels/gemm.h"
+/* gemm.c - hands a product to the library of its device. */
+#include "kernels/gemm_parts.h"
 
-#include "kernels/vector.h"
+typedef struct GemmBody {
+    bool (*is_native)(Device *d, Dtype a, Dtype b);
+    Status (*make)(GemmPlan **out, Device *d, Gemm g);
+    void (*free)(GemmPlan *p);
+    size_t (*scratch)(const GemmPlan *p);
+    void (*run)(GemmPlan *p, Stream *s, const void *a, const void *b, void *c, const void *bias,
+                void *scratch);
+} GemmBody;
 
-#include <assert.h>
-#include <inttypes.h>
-#include <omp.h>
-#include <oneapi/dnnl/dnnl.h>
-#include <stdlib.h>
-
-enum { WIDEN_ROWS = 512 }; // rows of a block that is widened at once
-
-typedef struct GemmLibrary {
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-    bool bf16; // products of BF16 at full speed
-} GemmLibrary;
-
-/* One primitive with the memory objects that its operands are bound to when it runs. */
-typedef struct Piece {
-    int64_t start, count; // rows in memory
-    dnnl_primitive_t primitive;
-    dnnl_memory_t a, b, c, bias, pad;
-} Piece;
-
-struct GemmPlan {
-    Gemm g; // as asked
-    int threads;
-    GemmLibrary *library;
-    bool widen_a, widen_b, widen_c, widen_bias;
-    int64_t block; // rows of a piece
-    Piece *piece;
-    int64_t pieces;
-    size_t pad_bytes, a_bytes, b_bytes, c_bytes, bias_bytes; // of scratch
+static const GemmBody BODY[DEVICE_KINDS] = {
+    {gemm_cpu_is_native, gemm_cpu_make, gemm_cpu_free, gemm_cpu_scratch, gemm_cpu_run},
+    {IF_CUDA(gemm_cuda_is_native), IF_CUDA(gemm_cuda_make), IF_CUDA(gemm_cuda_free),
+     IF_CUDA(gemm_cuda_scratch), IF_CUDA(gemm_cuda_run)},
 };
-
-static Status library_open(Device *d, void **handle)
-{
-    GemmLibrary *l = calloc(1, sizeof *l);
-
-    (void)d;
-    if (!l)
-        return fail(E_MEMORY, "no memory for oneDNN");
-    *handle = l;
-    if (dnnl_engine_create(&l->engine, dnnl_cpu, 0) ||
-        dnnl_stream_create(&l->stream, l->engine, dnnl_stream_default_flags)) {
-        dnnl_engine_destroy(l->engine);
-        free(l);
-        return fail(E_DEVICE, "oneDNN does not start on this processor");
-    }
-    const unsigned wanted = dnnl_cpu_isa_avx512_core_bf16;
-    l->bf16 = ((unsigned)dnnl_get_effective_cpu_isa() & wanted) == wanted;
-    return OK;
-}
-
-static void library_close(void *handle)
-{
-    GemmLibrary *l = handle;
-
-    dnnl_stream_destroy(l->stream);
-    dnnl_engine_destroy(l->engine);
-    free(l);
-}
-
-static const DeviceLibrary ONEDNN = {"oneDNN", library_open, library_close};
 
 bool gemm_is_native(Device *d, Dtype a, Dtype b)
 {
-    void *handle;
-
-    if (a == F32 && b == F32)
-        return true;
-    return a == BF16 && b == BF16 && !device_library(d, &ONEDNN, &handle) &&
-           ((GemmLibrary *)handle)->bf16;
-}
-
-static dnnl_data_type_t type_of(Dtype d)
-{
-    return d == F32 ? dnnl_f32 : dnnl_bf16;
-}
-
-/* A [rows, columns] operand whose memory is transposed or not. */
-static dnnl_status_t describe(dnnl_memory_desc_t *out, int64_t rows, int64_t columns, Dtype dtype,
-                              int64_t stride, bool transposed)
-{
-    const dnnl_dims_t dims = {rows, columns};
-    const dnnl_dims_t strides = {transposed ? 1 : stride, transposed ? stride : 1};
-
-    return dnnl_memory_desc_init_by_strides(out, 2, dims, type_of(dtype), strides);
-}
-
-static dnnl_status_t make_attributes(dnnl_primitive_attr_t *out, bool accumulate, Activation act)
-{
-    dnnl_post_ops_t after = NULL;
-    dnnl_status_t s = dnnl_primitive_attr_create(out);
-
-    if (!s)
-        s = dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user);
-    if (!s)
-        s = dnnl_post_ops_create(&after);
-    if (!s && accumulate)
-        s = dnnl_post_ops_append_sum(after, 1);
-    if (!s && act != ACTIVATION_NONE)
-        s = dnnl_post_ops_append_eltwise(
-            after, 1, act == ACTIVATION_GELU ? dnnl_eltwise_gelu_erf : dnnl_eltwise_gelu_tanh, 0,
-            0);
-    if (!s)
-        s = dnnl_primitive_attr_set_post_ops(*out, after);
-    dnnl_post_ops_destroy(after);
-    return s;
-}
-
-typedef struct Described {
-    dnnl_memory_desc_t a, b, c, bias;
-    dnnl_primitive_attr_t attributes;
-    dnnl_primitive_desc_t primitive;
-} Described;
-
-static dnnl_status_t bind_memory(GemmPlan *p, Piece *piece, const Described *d)
-{
-    const dnnl_memory_desc_t *pad =
-        dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
-    const dnnl_engine_t engine = p->library->engine;
-    const size_t bytes = arena_round(dnnl_memory_desc_get_size(pad));
-    dnnl_status_t s = dnnl_primitive_create(&piece->primitive, d->primitive);
-
-    p->pad_bytes = bytes > p->pad_bytes ? bytes : p->pad_bytes;
-    if (!s)
-        s = dnnl_memory_create(&piece->a, &d->a, engine, DNNL_MEMORY_NONE);
-    if (!s)
-        s = dnnl_memory_create(&piece->b, &d->b, engine, DNNL_MEMORY_NONE);
-    if (!s)
-        s = dnnl_memory_create(&piece->c, &d->c, engine, DNNL_MEMORY_NONE);
-    if (!s && p->g.bias)
-        s = dnnl_memory_create(&piece->bias, &d->bias, engine, DNNL_MEMORY_NONE);
-    if (!s)
-        s = dnnl_memory_create(&piece->pad, pad, engine, DNNL_MEMORY_NONE);
-    return s;
-}
-
-/* The product of this piece, its operands as they are after widening. */
-static dnnl_status_t make_piece(GemmPlan *p, Piece *piece, Described *d)
-{
-    const Gemm *g = &p->g;
-    const bool sums = g->a.transposed; // pieces run along k
-    const int64_t m = sums ? g->m : piece->count, k = sums ? piece->count : g->k;
-    const bool first = piece->start == 0;
-    dnnl_matmul_desc_t matmul;
-    dnnl_status_t s = describe(&d->a, m, k, p->widen_a ? F32 : g->a.dtype,
-                               p->widen_a ? (sums ? g->m : g->k) : g->a.stride, sums);
-
-    if (!s)
-        s = describe(&d->b, k, g->n, p->widen_b ? F32 : g->b.dtype,
-                     !p->widen_b       ? g->b.stride
-                     : g->b.transposed ? g->k
-                                       : g->n,
-                     g->b.transposed);
-    if (!s)
-        s = describe(&d->c, m, g->n, p->widen_c ? F32 : g->c.dtype, p->widen_c ? g->n : g->c.stride,
-                     false);
-    if (!s && g->bias)
-        s = describe(&d->bias, 1, g->n, p->widen_bias ? F32 : g->bias_dtype, g->n, false);
-    if (!s)
-        s = dnnl_matmul_desc_init(&matmul, &d->a, &d->b, g->bias ? &d->bias : NULL, &d->c);
-    if (!s)
-        s = make_attributes(&d->attributes, g->accumulate || (sums && !first), g->activation);
-    if (!s)
-        s = dnnl_primitive_desc_create(&d->primitive, &matmul, d->attributes, p->library->engine,
-                                       NULL);
-    return s ? s : bind_memory(p, piece, d);
-}
-
-static Status make_pieces(GemmPlan *p)
-{
-    const Gemm *g = &p->g;
-    const int64_t rows = g->a.transposed ? g->k : g->m;
-    const int64_t step = p->block;
-
-    p->pieces = (rows + step - 1) / step;
-    p->piece = calloc((size_t)p->pieces, sizeof *p->piece);
-    if (!p->piece)
-        return fail(E_MEMORY, "no memory for the plan of a matrix product");
-    const int before = omp_get_max_threads();
-    dnnl_status_t s = dnnl_success;
-    omp_set_num_threads(p->threads);
-    for (int64_t i = 0; i < p->pieces && !s; i++) {
-        Described d = {0};
-        p->piece[i].start = i * step;
-        p->piece[i].count = i + 1 < p->pieces ? step : rows - i * step;
-        s = make_piece(p, &p->piece[i], &d);
-        dnnl_primitive_desc_destroy(d.primitive);
-        dnnl_primitive_attr_destroy(d.attributes);
-    }
-    omp_set_num_threads(before);
-    if (s)
-        return fail(E_DEVICE,
-                    "oneDNN refuses the product [%" PRId64 ", %" PRId64 "] x [%" PRId64 ", %" PRId64
-                    "] of %s and %s (its status %d)",
-                    g->m, g->k, g->k, g->n, dtype_name(g->a.dtype), dtype_name(g->b.dtype), (int)s);
-    return OK;
-}
-
-/* Blocks of rows of a, and of b where it is summed along with a; b whole otherwise. */
-static void plan_widening(GemmPlan *p, bool native)
-{
-    const Gemm *g = &p->g;
-    const bool sums = g->a.transposed;
-    const int64_t rows = sums ? g->k : g->m;
-    const bool narrow_sum = sums && g->c.dtype != F32; // must be rounded once
-    const int64_t block = native || narrow_sum || rows < WIDEN_ROWS ? rows : WIDEN_ROWS;
-
-    p->block = block;
-    if (native)
-        return;
-    p->widen_a = g->a.dtype != F32;
-    p->widen_b = g->b.dtype != F32;
-    p->widen_c = g->c.dtype != F32;
-    p->widen_bias = g->bias && g->bias_dtype != F32;
-    p->a_bytes = p->widen_a ? arena_round((size_t)(block * (sums ? g->m : g->k)) * 4) : 0;
-    p->b_bytes = p->widen_b ? arena_round((size_t)((sums ? block : g->k) * g->n) * 4) : 0;
-    p->c_bytes = p->widen_c ? arena_round((size_t)((sums ? g->m : block) * g->n) * 4) : 0;
-    p->bias_bytes = p->widen_bias ? arena_round((size_t)g->n * 4) : 0;
+    return BODY[d->kind].is_native(d, a, b);
 }
 
 Status gemm_make(GemmPlan **out, Device *d, Gemm g)
 {
-    void *library;
-    Status s = device_library(d, &ONEDNN, &library);
-    GemmPlan *p = s ? NULL : calloc(1, sizeof *p);
-
-    if (!s && !p)
-        s = fail(E_MEMORY, "no memory for the plan of a matrix product");
-    if (s)
-        return s;
-    assert(g.m > 0 && g.n > 0 && g.k > 0 && !g.c.transposed);
-    assert(!g.a.transposed || !g.b.transposed); // see make_piece()
-    p->g = g;
-    p->threads = d->threads;
-    p->library = library;
-    plan_widening(p, gemm_is_native(d, g.a.dtype, g.b.dtype));
-    s = make_pieces(p);
-    if (s)
-        gemm_free(p);
-    else
-        *out = p;
-    return s;
+    return BODY[d->kind].make(out, d, g);
 }
 
 void gemm_free(GemmPlan *p)
 {
-    if (!p)
-        return;
-    for (int64_t i = 0; i < p->pieces && p->piece; i++) {
-        Piece *x = &p->piece[i];
-        dnnl_primitive_destroy(x->primitive);
-        dnnl_memory_destroy(x->a);
-        dnnl_memory_destroy(x->b);
-        dnnl_memory_destroy(x->c);
-        dnnl_memory_destroy(x->bias);
-        dnnl_memory_destroy(x->pad);
-    }
-    free(p->piece);
-    free(p);
+    if (p)
+        BODY[p->kind].free(p);
 }
 
 size_t gemm_scratch(const GemmPlan *p)
 {
-    return p->pad_bytes + p->a_bytes + p->b_bytes + p->c_bytes + p->bias_bytes;
+    return BODY[p->kind].scratch(p);
 }
 
-/* Rows of one matrix copied to another of another storage type (one of the two is F32). */
-CLONES static void convert_rows(void *to, Dtype to_dtype, int64_t to_stride, const void *from,
-                                Dtype from_dtype, int64_t from_stride, int64_t rows, int64_t n,
-                                int threads)
+void gemm_run(GemmPlan *p, Stream *s, const void *a, const void *b, void *c, const void *bias,
+              void *scratch)
 {
-    const int64_t to_step = to_stride * (int64_t)dtype_size(to_dtype);
-    const int64_t from_step = from_stride * (int64_t)dtype_size(from_dtype);
-
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t r = 0; r < rows; r++) {
-        void *t = (char *)to + r * to_step;
-        const void *f = (const char *)from + r * from_step;
-        if (from_dtype == F32)
-            vector_write(t, to_dtype, f, n);
-        else
-            vector_read(f, from_dtype, n, t);
-    }
-}
-
-static const char *rows_from(const void *data, const GemmMatrix *x, int64_t row)
-{
-    return (const char *)data + (size_t)(row * x->stride) * dtype_size(x->dtype);
-}
-
-/* A product that failed must not look like one that did not. */
-static void poison(const GemmPlan *p, void *c)
-{
-    for (int64_t r = 0; r < p->g.m; r++)
-        memset((char *)c + (size_t)(r * p->g.c.stride) * dtype_size(p->g.c.dtype), 0xFF,
-               (size_t)p->g.n * dtype_size(p->g.c.dtype));
-}
-
-static bool execute(const GemmPlan *p, const Piece *x, void *a, void *b, void *c, void *bias,
-                    void *pad)
-{
-    dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, x->a},
-                               {DNNL_ARG_WEIGHTS, x->b},
-                               {DNNL_ARG_DST, x->c},
-                               {DNNL_ARG_SCRATCHPAD, x->pad},
-                               {DNNL_ARG_BIAS, x->bias}};
-    bool bad = dnnl_memory_set_data_handle(x->a, a) || dnnl_memory_set_data_handle(x->b, b) ||
-               dnnl_memory_set_data_handle(x->c, c) || dnnl_memory_set_data_handle(x->pad, pad) ||
-               (x->bias && dnnl_memory_set_data_handle(x->bias, bias));
-
-    return !bad && !dnnl_primitive_execute(x->primitive, p->library->stream, x->bias ? 5 : 4, args);
-}
-
-/* Widens what this piece reads, multiplies, narrows what it wrote. */
-static bool run_piece(const GemmPlan *p, const Piece *x, const void *a, const void *b, void *c,
-                      void *bias, char *scratch)
-{
-    const Gemm *g = &p->g;
-    const bool sums = g->a.transposed;
-    char *wide_a = scratch + p->pad_bytes, *wide_b = wide_a + p->a_bytes;
-    char *wide_c = wide_b + p->b_bytes;
-    const char *from_a = rows_from(a, &g->a, x->start);
-    const char *from_b = sums ? rows_from(b, &g->b, x->start) : b;
-    char *to_c = sums ? c : (char *)c + (rows_from(c, &g->c, x->start) - (const char *)c);
-    const int64_t c_rows = sums ? g->m : x->count;
-    const int64_t b_rows = sums ? x->count : g->b.transposed ? g->n : g->k;
-    const int64_t b_columns = g->b.transposed ? g->k : g->n, a_columns = sums ? g->m : g->k;
-
-    if (p->widen_a)
-        convert_rows(wide_a, F32, a_columns, from_a, g->a.dtype, g->a.stride, x->count, a_columns,
-                     p->threads);
-    if (p->widen_b && (sums || x->start == 0))
-        convert_rows(wide_b, F32, b_columns, from_b, g->b.dtype, g->b.stride, b_rows, b_columns,
-                     p->threads);
-    if (p->widen_c && g->accumulate)
-        convert_rows(wide_c, F32, g->n, to_c, g->c.dtype, g->c.stride, c_rows, g->n, p->threads);
-    const bool good =
-        execute(p, x, p->widen_a ? wide_a : (char *)from_a, p->widen_b ? wide_b : (char *)from_b,
-                p->widen_c ? wide_c : to_c, bias, scratch);
-    if (p->widen_c && good)
-        convert_rows(to_c, g->c.dtype, g->c.stride, wide_c, F32, g->n, c_rows, g->n, p->threads);
-    return good;
-}
-
-void gemm_run(GemmPlan *p, const void *a, const void *b, void *c, const void *bias, void *scratch)
-{
-    const int before = omp_get_max_threads();
-    char *wide_bias = (char *)scratch + p->pad_bytes + p->a_bytes + p->b_bytes + p->c_bytes;
-    void *use_bias = p->widen_bias ? wide_bias : (void *)(uintptr_t)bias;
-    bool good = true;
-
-    omp_set_num_threads(p->threads);
-    if (p->widen_bias)
-        convert_rows(wide_bias, F32, p->g.n, bias, p->g.bias_dtype, p->g.n, 1, p->g.n, 1);
-    for (int64_t i = 0; i < p->pieces && good; i++)
-        good = run_piece(p, &p->piece[i], a, b, c, use_bias, scratch);
-    omp_set_num_threads(before);
-    if (!good)
-        poison(p, c);
+    BODY[p->kind].run(p, s, a, b, c, bias, scratch);
 }

@@ -1,4 +1,4 @@
-/* gemm.h - dense matrix products of the CPU, by oneDNN.
+/* gemm.h - dense matrix products: by oneDNN on the CPU, by cuBLASLt on a GPU.
  *
  *     c = act(a b + bias)     or     c += a b        a [m, k], b [k, n], c [m, n], bias [n]
  *
@@ -8,12 +8,17 @@
  *
  * Where the processor multiplies BF16 (AVX512-BF16 or AMX, as oneDNN sees it) BF16 operands go to
  * it as they are. In all other cases (BF16 elsewhere, F16, an F32 matrix times a BF16 one) operands
- * are widened to F32 in scratch, block of rows by block of rows, b whole, and multiplied as F32.
+ * are widened to F32 in scratch, block of rows by block of rows, b whole, and multiplied as F32. A
+ * GPU multiplies BF16 and F16 as they are, and widens only where a and b differ.
  */
 #ifndef KERNELS_GEMM_H
 #define KERNELS_GEMM_H
 
 #include "kernels/ops.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* A matrix in memory: rows `stride` elements apart; transposed where its rows are the columns of
  * the mathematical operand. */
@@ -38,14 +43,19 @@ typedef struct GemmPlan GemmPlan;
 bool gemm_is_native(Device *d, Dtype a, Dtype b);
 
 /* *out is freed by gemm_free(). No dimension may be 0. Errors: E_DEVICE names the shape and what
- * oneDNN answered; E_MEMORY. */
+ * the library answered; E_MEMORY. */
 MUST_CHECK Status gemm_make(GemmPlan **out, Device *d, Gemm g);
 void gemm_free(GemmPlan *p); // accepts NULL
 
 /* Bytes of scratch for gemm_run(), aligned to ARENA_ALIGNMENT. */
 size_t gemm_scratch(const GemmPlan *p);
 
-/* One plan may not run in two threads at once. bias: NULL where the plan has none. */
-void gemm_run(GemmPlan *p, const void *a, const void *b, void *c, const void *bias, void *scratch);
+/* In the order of the device's stream s, NULL its first; on the CPU at once. One plan may not run in
+ * two threads at once. bias: NULL where the plan has none. */
+void gemm_run(GemmPlan *p, Stream *s, const void *a, const void *b, void *c, const void *bias,
+              void *scratch);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

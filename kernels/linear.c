@@ -6,8 +6,9 @@
  * activation follows while they are in cache. In inference the activation is the product's own last
  * step. db is summed over fixed slices of SLICE_ROWS rows, then over the slices.
  */
+#include "kernels/linear.h"
+
 #include "kernels/gelu.h"
-#include "kernels/gemm.h"
 #include "kernels/inputs.h"
 
 #include <inttypes.h>
@@ -16,10 +17,6 @@
 enum { X, WEIGHT, BIAS };
 enum { PRE }; // c->save[]: u
 enum { LINEAR_ROWS = 256, SLICE_ROWS = 64, BIAS_COLUMNS = 64 };
-
-typedef struct LinearArgs {
-    Activation activation;
-} LinearArgs;
 
 typedef struct LinearPlan {
     GemmPlan *forward, *last; // `step` rows at a time; what is left
@@ -66,21 +63,54 @@ static GemmMatrix matrix(const Tensor *x, bool transposed)
     return (GemmMatrix){x->dtype, x->stride, transposed};
 }
 
-/* u or y: [rows, O] = [rows, C] x [C, O]. */
-static Status plan_rows(Call *c, GemmPlan **out, int64_t rows)
+Gemm linear_forward(const Call *c, int64_t rows)
 {
     const Tensor *x = c->in[X], *w = c->in[WEIGHT], *b = c->in[BIAS];
 
-    return gemm_make(out, c->device,
-                     (Gemm){.m = rows,
-                            .n = tensor_rows(w),
-                            .k = tensor_columns(x),
-                            .a = matrix(x, false),
-                            .b = matrix(w, true),
-                            .c = matrix(c->out[0], false),
-                            .bias = b != NULL,
-                            .bias_dtype = b ? b->dtype : F32,
-                            .activation = c->save[PRE] ? ACTIVATION_NONE : activation_of(c)});
+    return (Gemm){.m = rows,
+                  .n = tensor_rows(w),
+                  .k = tensor_columns(x),
+                  .a = matrix(x, false),
+                  .b = matrix(w, true),
+                  .c = matrix(c->out[0], false),
+                  .bias = b != NULL,
+                  .bias_dtype = b ? b->dtype : F32,
+                  .activation = c->save[PRE] ? ACTIVATION_NONE : activation_of(c)};
+}
+
+static GemmMatrix du_matrix(const Call *c, bool transposed)
+{
+    GemmMatrix du = matrix(c->dout[0], transposed);
+
+    if (activation_of(c) != ACTIVATION_NONE)
+        du.stride = tensor_columns(c->dout[0]);
+    return du;
+}
+
+Gemm linear_dx(const Call *c)
+{
+    const Tensor *x = c->in[X], *w = c->in[WEIGHT];
+
+    return (Gemm){.m = tensor_rows(x),
+                  .n = tensor_columns(x),
+                  .k = tensor_rows(w),
+                  .a = du_matrix(c, false),
+                  .b = matrix(w, false),
+                  .c = matrix(c->din[X], false),
+                  .accumulate = c->accumulate >> X & 1};
+}
+
+Gemm linear_dw(const Call *c)
+{
+    const Tensor *x = c->in[X], *w = c->in[WEIGHT];
+
+    return (Gemm){.m = tensor_rows(w),
+                  .n = tensor_columns(x),
+                  .k = tensor_rows(x),
+                  .a = du_matrix(c, true),
+                  .b = matrix(x, false),
+                  .c = matrix(c->din[WEIGHT], false),
+                  .accumulate = c->accumulate >> WEIGHT & 1};
 }
 
 static Status prepare_forward(Call *c, LinearPlan *p)
@@ -91,9 +121,9 @@ static Status prepare_forward(Call *c, LinearPlan *p)
         c->save[PRE] && gemm_is_native(c->device, c->in[X]->dtype, c->in[WEIGHT]->dtype);
 
     p->step = blocks && N > LINEAR_ROWS ? LINEAR_ROWS : N;
-    Status s = plan_rows(c, &p->forward, p->step);
+    Status s = gemm_make(&p->forward, c->device, linear_forward(c, p->step));
     if (!s && N % p->step)
-        s = plan_rows(c, &p->last, N % p->step);
+        s = gemm_make(&p->last, c->device, linear_forward(c, N % p->step));
     if (!s)
         c->scratch_bytes = gemm_scratch(p->forward);
     if (!s && p->last && gemm_scratch(p->last) > c->scratch_bytes)
@@ -108,33 +138,13 @@ static int64_t slices_of(int64_t N)
 
 static Status prepare_backward(Call *c, LinearPlan *p)
 {
-    const Tensor *x = c->in[X], *w = c->in[WEIGHT], *dy = c->dout[0];
-    const int64_t N = tensor_rows(x), C = tensor_columns(x), O = tensor_rows(w);
+    const Tensor *x = c->in[X];
+    const int64_t N = tensor_rows(x), O = tensor_rows(c->in[WEIGHT]);
     const bool act = activation_of(c) != ACTIVATION_NONE;
-    GemmMatrix du = matrix(dy, false);
-    Status s = OK;
+    Status s = c->din[X] ? gemm_make(&p->dx, c->device, linear_dx(c)) : OK;
 
-    if (act)
-        du.stride = O;
-    if (c->din[X])
-        s = gemm_make(&p->dx, c->device,
-                      (Gemm){.m = N,
-                             .n = C,
-                             .k = O,
-                             .a = du,
-                             .b = matrix(w, false),
-                             .c = matrix(c->din[X], false),
-                             .accumulate = c->accumulate & 1});
-    du.transposed = true;
     if (!s && c->din[WEIGHT])
-        s = gemm_make(&p->dw, c->device,
-                      (Gemm){.m = O,
-                             .n = C,
-                             .k = N,
-                             .a = du,
-                             .b = matrix(x, false),
-                             .c = matrix(c->din[WEIGHT], false),
-                             .accumulate = c->accumulate >> WEIGHT & 1});
+        s = gemm_make(&p->dw, c->device, linear_dw(c));
     if (s)
         return s;
     const size_t dx = p->dx ? gemm_scratch(p->dx) : 0, dw = p->dw ? gemm_scratch(p->dw) : 0;
@@ -197,8 +207,8 @@ static void linear_forward_cpu(Call *c)
 
     for (int64_t row = 0; row < N; row += p->step) {
         const int64_t count = N - row < p->step ? N - row : p->step;
-        gemm_run(count == p->step ? p->forward : p->last, tensor_row(x, row), c->in[WEIGHT]->data,
-                 tensor_row(u, row), bias, c->scratch);
+        gemm_run(count == p->step ? p->forward : p->last, c->stream, tensor_row(x, row),
+                 c->in[WEIGHT]->data, tensor_row(u, row), bias, c->scratch);
         if (c->save[PRE])
             activate(c, row, count);
     }
@@ -293,18 +303,18 @@ static void linear_backward_cpu(Call *c)
         add_slices(c, sums, N, O);
     scratch += p->du_bytes + p->sums_bytes;
     if (p->dx)
-        gemm_run(p->dx, du.data, w->data, c->din[X]->data, NULL, scratch);
+        gemm_run(p->dx, c->stream, du.data, w->data, c->din[X]->data, NULL, scratch);
     if (p->dw)
-        gemm_run(p->dw, du.data, x->data, c->din[WEIGHT]->data, NULL, scratch);
+        gemm_run(p->dw, c->stream, du.data, x->data, c->din[WEIGHT]->data, NULL, scratch);
 }
 
 const Op linear_op = {
     .name = "linear",
     .shape = linear_shape,
-    .prepare = {linear_prepare_cpu},
-    .release = {linear_release_cpu},
-    .forward = {linear_forward_cpu},
-    .backward = {linear_backward_cpu},
+    .prepare = {linear_prepare_cpu, IF_CUDA(linear_prepare_cuda)},
+    .release = {linear_release_cpu, IF_CUDA(linear_release_cuda)},
+    .forward = {linear_forward_cpu, IF_CUDA(linear_forward_cuda)},
+    .backward = {linear_backward_cpu, IF_CUDA(linear_backward_cuda)},
     .reads_inputs = 1u << X | 1u << WEIGHT,
 };
 

@@ -19,11 +19,13 @@ static int processors(void)
 
 static Status open_kind(const char *name, Device *d)
 {
-#if defined WITH_CUDA
+#ifdef WITH_CUDA
     if (!strncmp(name, DEVICE_CUDA_NAME, strlen(DEVICE_CUDA_NAME)))
         return device_cuda_open(d, name);
+#ifndef WITH_EMULATOR // it is for tests, never the choice of "auto"
     if (!strcmp(name, "auto") && device_cuda_open(d, DEVICE_CUDA_NAME) == OK)
         return OK;
+#endif
 #endif
     if (!strcmp(name, "cpu") || !strcmp(name, "auto"))
         return device_cpu_open(d);

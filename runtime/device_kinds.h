@@ -2,13 +2,12 @@
 #ifndef RUNTIME_DEVICE_KINDS_H
 #define RUNTIME_DEVICE_KINDS_H
 
+#ifdef WITH_CUDA
+#include "runtime/device_cuda.h"
+#endif
 #include "runtime/device.h"
 
-/* Each fills kind, name, index, table and state of a Device whose threads are set. */
+/* Fills kind, name, index, table and state of a Device whose threads are set. */
 MUST_CHECK Status device_cpu_open(Device *d);
-#ifdef WITH_CUDA
-#define DEVICE_CUDA_NAME "cuda"
-MUST_CHECK Status device_cuda_open(Device *d, const char *name);
-#endif
 
 #endif

@@ -209,13 +209,9 @@ Status graph_append(Graph *g, Call *c, int region)
         return graph_status(g);
     c->graph = g;
     c->device = g->device;
-    const DeviceKind kind = g->device->kind;
-    c->run = c->pass == FORWARD ? c->op->forward[kind] : c->op->backward[kind];
-    if (!c->run) {
-        graph_fail(g, fail(E_DEVICE, "operator %s has no %s on device %s", c->op->name,
-                           c->pass == FORWARD ? "forward" : "backward", g->device->name));
-        return graph_status(g);
-    }
+    c->run =
+        c->pass == FORWARD ? c->op->forward[g->device->kind] : c->op->backward[g->device->kind];
+    assert(c->run); // see has_kernel()
     g->region[g->call_count] = region;
     g->call[g->call_count++] = c;
     return OK;
@@ -238,10 +234,23 @@ static bool same_inputs_twice(const Call *c)
     return false;
 }
 
+/* An operator that some device differentiates is one that this device must differentiate. */
+static bool has_kernel(Graph *g, const Op *op)
+{
+    const DeviceKind kind = g->device->kind;
+
+    if (!op->forward[kind])
+        graph_fail(g, fail(E_DEVICE, "%s has no kernel for device %s", op->name, g->device->name));
+    else if (g->options.training && op->backward[DEVICE_CPU] && !op->backward[kind])
+        graph_fail(g, fail(E_DEVICE, "%s has no backward kernel for device %s", op->name,
+                           g->device->name));
+    return !g->status;
+}
+
 Call *graph_record(Graph *g, const Op *op, int count, Tensor *const in[], const void *args,
                    size_t args_size)
 {
-    Call *c = g->status ? NULL : graph_allocate(g, sizeof *c);
+    Call *c = g->status || !has_kernel(g, op) ? NULL : graph_allocate(g, sizeof *c);
     void *copy = c && args_size ? graph_allocate(g, args_size) : NULL;
 
     if (!c || (args_size && !copy))

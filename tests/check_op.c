@@ -3,6 +3,8 @@
 
 #include "runtime/half.h"
 #include "runtime/philox.h"
+#include "tests/check_op_device.h"
+#include "tests/on_device.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -62,8 +64,8 @@ static void weigh_backward(Call *c)
 static const Op weigh_op = {
     .name = "weigh",
     .shape = weigh_shape,
-    .forward = {weigh_forward},
-    .backward = {weigh_backward},
+    .forward = {weigh_forward, IF_CUDA(weigh_forward_cuda)},
+    .backward = {weigh_backward, IF_CUDA(weigh_backward_cuda)},
     .reads_inputs = 1u << 1,
 };
 
@@ -87,46 +89,56 @@ static void total_backward(Call *c)
 static const Op total_op = {
     .name = "total",
     .shape = total_shape,
-    .forward = {total_forward},
-    .backward = {total_backward},
+    .forward = {total_forward, IF_CUDA(total_forward_cuda)},
+    .backward = {total_backward, IF_CUDA(total_backward_cuda)},
 };
 
 typedef struct Bench {
     Device *device;
     Graph *g;
     Arena arena;
-    Tensor *in[CHECK_INPUTS], *y;
-    float *seed;
+    Tensor *in[CHECK_INPUTS], *y, *seed[2];
 } Bench;
+
+static size_t bytes_of(const Tensor *x)
+{
+    return (size_t)tensor_size(x) * dtype_size(x->dtype);
+}
 
 static Tensor *give_input(Bench *b, const OpInput *in, Dtype dtype)
 {
     const Dtype kept = in->places ? I32 : in->keep_f32 ? F32 : dtype;
     Tensor *x = graph_state(b->g, "input", kept, in->ndim, in->dim);
     const int64_t n = tensor_size(x);
+    void *host = calloc((size_t)n + 1, dtype_size(kept));
 
-    x->data = calloc((size_t)n + 1, dtype_size(kept));
     for (int64_t i = 0; i < n; i++)
         if (in->places)
-            ((int32_t *)x->data)[i] = in->places[i];
+            ((int32_t *)host)[i] = in->places[i];
         else
-            put(&(Tensor){.data = x->data, .dtype = kept}, 0, i, in->values[i]);
+            put(&(Tensor){.data = host, .dtype = kept}, 0, i, in->values[i]);
+    x->data = on_device(b->device, host, bytes_of(x));
+    free(host);
     return x;
 }
 
-static Tensor *weigh(Bench *b, Tensor *y)
+static float seed_at(int64_t i)
+{
+    return (float)(i * 7919 % 23) / 11 - 1;
+}
+
+static Tensor *weigh(Bench *b, Tensor *y, Tensor **kept)
 {
     Tensor *seed = y ? graph_state(b->g, "seed", F32, DIMS(tensor_size(y))) : NULL;
-    const int64_t n = y ? tensor_size(y) : 0;
 
     if (!seed)
         return NULL;
-    if (!b->seed) {
-        b->seed = malloc((size_t)n * sizeof(float) + 1);
-        for (int64_t i = 0; i < n; i++)
-            b->seed[i] = (float)(i * 7919 % 23) / 11 - 1;
-    }
-    seed->data = b->seed;
+    float *host = malloc(bytes_of(seed) + 1);
+    for (int64_t i = 0; i < tensor_size(seed); i++)
+        host[i] = seed_at(i);
+    seed->data = on_device(b->device, host, bytes_of(seed));
+    free(host);
+    *kept = seed;
     return call_result(graph_record(b->g, &weigh_op, INPUTS(y, seed), NULL, 0), 0);
 }
 
@@ -134,7 +146,8 @@ static Status bench_open(Bench *b, OpBuild build, const void *context, const OpI
                          OpSetting s)
 {
     *b = (Bench){0};
-    Status status = device_open(s.device ? s.device : "cpu", s.threads ? s.threads : 2, &b->device);
+    Status status =
+        device_open(s.device ? s.device : test_device(), s.threads ? s.threads : 2, &b->device);
 
     if (status)
         return status;
@@ -147,9 +160,9 @@ static Status bench_open(Bench *b, OpBuild build, const void *context, const OpI
             graph_want_gradient(b->g, b->in[i]);
     }
     b->y = build(b->g, b->in, s.dtype, context);
-    Tensor *root = s.inference ? NULL : weigh(b, b->y);
+    Tensor *root = s.inference ? NULL : weigh(b, b->y, &b->seed[0]);
     if (s.twice) {
-        Tensor *other = weigh(b, build(b->g, b->in, s.dtype, context));
+        Tensor *other = weigh(b, build(b->g, b->in, s.dtype, context), &b->seed[1]);
         root = call_result(graph_record(b->g, &total_op, INPUTS(root, other), NULL, 0), 0);
     }
     status = s.inference ? graph_status(b->g) : graph_backward(b->g, root, NULL);
@@ -162,32 +175,47 @@ static Status bench_open(Bench *b, OpBuild build, const void *context, const OpI
     return status;
 }
 
+static void give_back(Bench *b, Tensor *x)
+{
+    if (x)
+        on_device_free(b->device, x->data, bytes_of(x));
+}
+
 static void bench_close(Bench *b)
 {
     for (int i = 0; i < CHECK_INPUTS; i++)
-        if (b->in[i])
-            free(b->in[i]->data);
+        give_back(b, b->in[i]);
+    for (int i = 0; i < 2; i++)
+        give_back(b, b->seed[i]);
     graph_free(b->g);
     if (b->device)
         arena_close(&b->arena);
     device_close(b->device);
-    free(b->seed);
 }
 
 static Status bench_run(Bench *b)
 {
-    memset(b->arena.data, 0xFF, b->arena.bytes);
-    return graph_run(b->g, NULL);
+    const DeviceTable *t = b->device->table;
+    Status s = t->fill(b->device, NULL, b->arena.data, 0xFF, b->arena.bytes);
+
+    if (!s)
+        s = graph_run(b->g, NULL);
+    return s ? s : t->synchronise(b->device, NULL);
 }
 
-static float *values_of(const Tensor *x)
+static float *values_of(const Bench *b, const Tensor *x)
 {
     const int64_t N = tensor_rows(x), C = tensor_columns(x);
+    const size_t bytes = (size_t)C * dtype_size(x->dtype);
     float *out = malloc((size_t)(N * C) * sizeof *out + 1);
+    void *row = malloc(bytes + 1);
 
-    for (int64_t n = 0; n < N; n++)
+    for (int64_t n = 0; n < N; n++) {
+        from_device(b->device, row, tensor_row(x, n), bytes);
         for (int64_t i = 0; i < C; i++)
-            out[n * C + i] = load(x, n, i);
+            out[n * C + i] = load(&(Tensor){.data = row, .dtype = x->dtype}, 0, i);
+    }
+    free(row);
     return out;
 }
 
@@ -196,14 +224,16 @@ bool op_run(OpBuild build, const void *context, const OpInput *in, int count, Op
 {
     Bench b;
     *out = (OpRun){0};
-    bool good = CHECK_OK(bench_open(&b, build, context, in, count, s)) && CHECK_OK(bench_run(&b));
+    bool good = CHECK_OK(bench_open(&b, build, context, in, count, s));
 
+    for (int i = 0; i < (s.runs ? s.runs : 1) && good; i++)
+        good = CHECK_OK(bench_run(&b));
     if (good) {
-        out->y = values_of(b.y);
+        out->y = values_of(&b, b.y);
         out->y_count = tensor_size(b.y);
         for (int i = 0; i < count && !s.inference; i++)
             if (in[i].wants_gradient && CHECK(graph_gradient(b.g, b.in[i]) != NULL))
-                out->dx[i] = values_of(graph_gradient(b.g, b.in[i]));
+                out->dx[i] = values_of(&b, graph_gradient(b.g, b.in[i]));
     }
     bench_close(&b);
     return good;
@@ -234,7 +264,7 @@ static double weighted(Bench *b)
         return NAN;
     for (int64_t n = 0, k = 0; n < tensor_rows(b->y); n++)
         for (int64_t i = 0; i < tensor_columns(b->y); i++, k++)
-            sum += (double)load(b->y, n, i) * (double)b->seed[k];
+            sum += (double)load(b->y, n, i) * (double)seed_at(k);
     return sum;
 }
 
@@ -243,7 +273,7 @@ static void check_differences(OpBuild build, const void *context, const OpInput 
 {
     Bench b;
 
-    if (!CHECK_OK(bench_open(&b, build, context, in, count, (OpSetting){0}))) {
+    if (!CHECK_OK(bench_open(&b, build, context, in, count, (OpSetting){.device = "cpu"}))) {
         bench_close(&b);
         return;
     }
@@ -308,10 +338,71 @@ static void check_storage(OpBuild build, const void *context, const OpInput *in,
     op_run_free(&r);
 }
 
+static void check_doubles(OpBuild build, const void *context, const OpInput *in, int count,
+                          const OpRun *base)
+{
+    OpRun other;
+
+    if (op_run(build, context, in, count, (OpSetting){.twice = true}, &other))
+        for (int k = 0; k < count; k++)
+            for (int64_t i = 0; in[k].wants_gradient && i < input_size(&in[k]); i++)
+                if (!CHECK_NEAR(other.dx[k][i], 2 * (double)base->dx[k][i], 2e-6)) {
+                    printf("  does not add: input %d, element %d\n", k, (int)i);
+                    break;
+                }
+    op_run_free(&other);
+}
+
+/* The device of the tests against the CPU, in one dtype; then run until a recorded graph is what
+ * runs (graph_run.c), for the same bits. */
+static void check_device(OpBuild build, const void *context, const OpInput *in, int count,
+                         Dtype dtype, double tolerance)
+{
+    OpRun cpu = {0}, here = {0}, again = {0};
+    char what[64];
+
+    snprintf(what, sizeof what, "%s in %s against the CPU:", test_device(), dtype_name(dtype));
+    if (op_run(build, context, in, count, (OpSetting){.device = "cpu", .dtype = dtype}, &cpu) &&
+        op_run(build, context, in, count, (OpSetting){.dtype = dtype}, &here)) {
+        check_close(here.y, cpu.y, cpu.y_count, tolerance, what, -1);
+        for (int k = 0; k < count; k++)
+            if (in[k].wants_gradient)
+                check_close(here.dx[k], cpu.dx[k], input_size(&in[k]), tolerance, what, k);
+        if (op_run(build, context, in, count, (OpSetting){.dtype = dtype, .runs = 4}, &again))
+            check_same(in, count, &again, &here, "fourth run");
+    }
+    op_run_free(&cpu);
+    op_run_free(&here);
+    op_run_free(&again);
+}
+
+static void check_op_on_device(OpBuild build, const void *context, const OpInput *in, int count,
+                               OpCheck c)
+{
+    OpRun base;
+
+    check_device(build, context, in, count, F32,
+                 c.device_tolerance > 0 ? c.device_tolerance : 2e-5);
+    if (c.bf16_tolerance >= 0)
+        check_device(build, context, in, count, BF16,
+                     c.device_bf16_tolerance > 0 ? c.device_bf16_tolerance : 1e-2);
+    if (c.f16_tolerance >= 0)
+        check_device(build, context, in, count, F16,
+                     c.device_f16_tolerance > 0 ? c.device_f16_tolerance : 2e-3);
+    if (!c.random && op_run(build, context, in, count, (OpSetting){0}, &base)) {
+        check_doubles(build, context, in, count, &base);
+        op_run_free(&base);
+    }
+}
+
 void check_op(OpBuild build, const void *context, const OpInput *in, int count, OpCheck c)
 {
-    OpRun base, other;
+    OpRun base = {0}, other = {0};
 
+    if (!test_on_cpu()) {
+        check_op_on_device(build, context, in, count, c);
+        return;
+    }
     c.step = c.step > 0 ? c.step : 1e-2;
     c.tolerance = c.tolerance > 0 ? c.tolerance : 5e-3;
     c.bf16_tolerance = c.bf16_tolerance != 0 ? c.bf16_tolerance : 3e-2;
@@ -325,15 +416,8 @@ void check_op(OpBuild build, const void *context, const OpInput *in, int count, 
     if (op_run(build, context, in, count, (OpSetting){.threads = 1}, &other))
         check_same(in, count, &other, &base, "one thread");
     op_run_free(&other);
-    other = (OpRun){0};
-    if (!c.random && op_run(build, context, in, count, (OpSetting){.twice = true}, &other))
-        for (int k = 0; k < count; k++)
-            for (int64_t i = 0; in[k].wants_gradient && i < input_size(&in[k]); i++)
-                if (!CHECK_NEAR(other.dx[k][i], 2 * (double)base.dx[k][i], 2e-6)) {
-                    printf("  does not add: input %d, element %d\n", k, (int)i);
-                    break;
-                }
-    op_run_free(&other);
+    if (!c.random)
+        check_doubles(build, context, in, count, &base);
     check_storage(build, context, in, count, &base, BF16, c.bf16_tolerance);
     check_storage(build, context, in, count, &base, F16, c.f16_tolerance);
     op_run_free(&base);

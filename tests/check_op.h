@@ -31,11 +31,12 @@ typedef struct OpRun {
 } OpRun;
 
 typedef struct OpSetting {
-    const char *device; // NULL: "cpu"
+    const char *device; // NULL: test_device() of on_device.h
     int threads;        // 0: 2
     Dtype dtype;        // F32: 0
     bool twice;         // record the operator twice on the same inputs: gradients must double
     bool inference;     // no gradients
+    int runs;           // of the graph; 0: 1. What the last one gave counts
 } OpSetting;
 
 /* Runs it; false (after a failed CHECK that prints why) where it fails. seed: element i of y
@@ -45,16 +46,24 @@ bool op_run(OpBuild build, const void *context, const OpInput *in, int count, Op
 void op_run_free(OpRun *r);
 
 typedef struct OpCheck {
-    double step;           // of the central differences; 0: 1e-2
-    double tolerance;      // of gradients against differences; 0: 5e-3
-    double bf16_tolerance; // of BF16 storage against F32; 0: 3e-2; negative: not checked
-    double f16_tolerance;  // likewise; 0: 5e-3
-    bool random;           // draws by call site: recording it twice is not the same twice
+    double step;                  // of the central differences; 0: 1e-2
+    double tolerance;             // of gradients against differences; 0: 5e-3
+    double bf16_tolerance;        // of BF16 storage against F32; 0: 3e-2; negative: not checked
+    double f16_tolerance;         // likewise; 0: 5e-3
+    double device_tolerance;      // of another device against the CPU in F32; 0: 2e-5
+    double device_bf16_tolerance; // likewise, both in BF16; 0: 1e-2
+    double device_f16_tolerance;  // likewise, both in F16; 0: 2e-3
+    bool random;                  // draws by call site: recording it twice is not the same twice
 } OpCheck;
 
 /* Checks that gradients agree with central differences; a second run, one thread and two give the
  * same bits; recording it twice doubles the gradients exactly; BF16 and F16 storage agree with F32
- * within tolerance (relative to the largest element). */
+ * within tolerance (relative to the largest element).
+ *
+ * On another device than the CPU ($CAIRN_TEST_DEVICE): that outputs and all gradients agree with
+ * the CPU's in F32, BF16 and F16; a second graph gives the same bits in its fourth run, which
+ * replays a recording; recording it twice doubles the gradients. An operator that has no kernel
+ * there fails. */
 void check_op(OpBuild build, const void *context, const OpInput *in, int count, OpCheck c);
 
 /* Shape errors: records the operator, expects failure with this code and this text in it. */

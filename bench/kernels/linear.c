@@ -30,15 +30,15 @@ static void run_forward(void *context)
 {
     Product *p = context;
 
-    gemm_run(p->plan[0], p->x, p->w, p->y, NULL, p->scratch);
+    gemm_run(p->plan[0], NULL, p->x, p->w, p->y, NULL, p->scratch);
 }
 
 static void run_backward(void *context)
 {
     Product *p = context;
 
-    gemm_run(p->plan[0], p->y, p->w, p->x, NULL, p->scratch);
-    gemm_run(p->plan[1], p->y, p->x, p->dw, NULL, p->scratch);
+    gemm_run(p->plan[0], NULL, p->y, p->w, p->x, NULL, p->scratch);
+    gemm_run(p->plan[1], NULL, p->y, p->x, p->dw, NULL, p->scratch);
 }
 
 static Status plan_product(Device *d, const Shape *k, bool forward, Product *p)

@@ -45,7 +45,7 @@ static void gradients_are_right(void)
                               {2, {shape[i][0], shape[i][1]}, .values = b, .wants_gradient = true}};
         if (i < 2)
             check_op(build, NULL, in, 2, (OpCheck){0});
-        OpRun one, two;
+        OpRun one = {0}, two = {0};
         if (op_run(build, NULL, in, 2, (OpSetting){.threads = 1}, &one) &&
             op_run(build, NULL, in, 2, (OpSetting){.threads = 2}, &two))
             for (int64_t k = 0; k < one.y_count; k++)

@@ -239,7 +239,7 @@ static const Case MANY[] = {
 /* With two threads; and with three the same bits. */
 static void check_case(const Case *k, const Inputs *in, const Reference *want)
 {
-    OpRun two, three;
+    OpRun two = {0}, three = {0};
 
     if (op_run(build, k, in->in, 6, (OpSetting){.threads = 2}, &two) &&
         op_run(build, k, in->in, 6, (OpSetting){.threads = 3}, &three)) {
@@ -345,7 +345,7 @@ static void tail_rows_do_not_count(void)
     const Case k = {2, {150, 31}, {0}, {0, 1}, 2, 2, 16, .tail = 20};
     Inputs in = inputs_open(&k, 90);
     const int64_t W = in.in[0].dim[1], true_rows = in.N - k.tail, C = k.heads * k.D;
-    OpRun a, b;
+    OpRun a = {0}, b = {0};
 
     op_run(build, &k, in.in, 6, (OpSetting){0}, &a);
     for (int64_t i = true_rows * W; i < in.N * W; i++)

@@ -137,7 +137,7 @@ static void packing_does_not_matter(void)
     const float p = 0.5f;
     float *x = normal_values(N * C, 5), turned[N * C];
     Batch a, b;
-    OpRun one, two;
+    OpRun one = {0}, two = {0};
 
     fill(&a, N, C, x);
     for (int n = 0; n < N; n++)

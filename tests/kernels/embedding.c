@@ -94,7 +94,7 @@ static void sums_are_right_and_do_not_depend_on_threads(void)
     const int64_t V[3] = {5000, 512, 2};
     const int tables = 3;
     static Batch b;
-    OpRun one, two;
+    OpRun one = {0}, two = {0};
 
     fill(&b, N, COUNT, C, V);
     if (op_run(build, &tables, b.in, INPUT_COUNT, (OpSetting){.threads = 1}, &one) &&
@@ -121,7 +121,7 @@ static void rubbish_beyond_the_count_changes_nothing(void)
 {
     const int tables = 3;
     Batch a, b;
-    OpRun one, two;
+    OpRun one = {0}, two = {0};
 
     fill(&a, 40, 29, 9, (const int64_t[]){31, 40, 2});
     fill(&b, 40, 29, 9, (const int64_t[]){31, 40, 2});

@@ -53,7 +53,7 @@ static void check_product(Gemm g, double tolerance)
 
     if (CHECK_OK(device_open("cpu", 2, &d)) && CHECK_OK(gemm_make(&p, d, g))) {
         void *scratch = aligned_alloc(256, arena_round(gemm_scratch(p) + 1));
-        gemm_run(p, a, b, c, bias, scratch);
+        gemm_run(p, NULL, a, b, c, bias, scratch);
         free(scratch);
         for (int64_t i = 0; i < g.m; i++)
             for (int64_t j = 0; j < g.n; j++) {

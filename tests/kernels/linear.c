@@ -149,7 +149,7 @@ static void same_bits_with_one_thread_and_two(void)
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         for (Dtype dtype = F32; dtype <= F16; dtype++) {
             OpInput in[3];
-            OpRun one, two;
+            OpRun one = {0}, two = {0};
             inputs_of(&list[i], in, list[i].C);
             if (op_run(build, &list[i], in, 3, (OpSetting){.threads = 1, .dtype = dtype}, &one) &&
                 op_run(build, &list[i], in, 3, (OpSetting){.threads = 2, .dtype = dtype}, &two)) {

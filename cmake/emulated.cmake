@@ -1,0 +1,36 @@
+# emulated.cmake - the .cu files as C++20, run on the CPU by tests/emulator (-DCAIRN_EMULATED=ON).
+#
+# The device of such a build is called `emulated`; it has no `cuda`.
+set(CAIRN_EMULATOR_DIR ${CMAKE_SOURCE_DIR}/tests/emulator CACHE PATH "Where emulator.h is")
+if(NOT EXISTS ${CAIRN_EMULATOR_DIR}/emulator.h)
+  message(FATAL_ERROR "CAIRN_EMULATED: there is no emulator.h in ${CAIRN_EMULATOR_DIR}")
+endif()
+enable_language(CXX)
+find_package(Threads REQUIRED)
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CAIRN_WITH_CUDA ON)
+set(CAIRN_CUDA_LIBRARIES Threads::Threads stdc++)
+set(CAIRN_PC_CUDA "-lpthread -lstdc++ ")
+add_compile_definitions(WITH_CUDA WITH_EMULATOR)
+# -O1: a kernel has many branches of its own, and compiling is most of the time of a test.
+set(emulated_options -O1 -march=x86-64-v3 -fno-strict-aliasing -Wall -Wextra
+  -Wno-unknown-pragmas -Wno-deprecated-enum-enum-conversion -include emulator.h)
+if(CAIRN_WERROR)
+  list(APPEND emulated_options -Werror)
+endif()
+function(cairn_cuda_sources)
+  if(NOT ARGN)
+    return()
+  endif()
+  set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX
+    INCLUDE_DIRECTORIES ${CAIRN_EMULATOR_DIR} COMPILE_OPTIONS "${emulated_options}")
+endfunction()
+file(GLOB emulator_sources CONFIGURE_DEPENDS ${CAIRN_EMULATOR_DIR}/*.cpp)
+if(emulator_sources)
+  add_library(cairn_emulator STATIC ${emulator_sources})
+  target_include_directories(cairn_emulator PRIVATE ${CAIRN_EMULATOR_DIR} ${CMAKE_SOURCE_DIR})
+  list(APPEND CAIRN_CUDA_LIBRARIES cairn_emulator)
+endif()
+message(STATUS "emulated: the .cu files run on the CPU, emulator in ${CAIRN_EMULATOR_DIR}")

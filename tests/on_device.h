@@ -1,0 +1,22 @@
+/* on_device.h - memory of the device that a test runs on, reached only by copies.
+ *
+ * The device of the tests is named by $CAIRN_TEST_DEVICE, "cpu" where that is not set.
+ */
+#ifndef TESTS_ON_DEVICE_H
+#define TESTS_ON_DEVICE_H
+
+#include "runtime/device.h"
+
+const char *test_device(void);
+bool test_on_cpu(void); // whether that is the CPU
+
+/* Device memory that holds a copy of `bytes` bytes of host memory (or is zero: from NULL), freed by
+ * on_device_free(). Exits the test where there is no memory. */
+void *on_device(Device *d, const void *from, size_t bytes);
+void on_device_free(Device *d, void *memory, size_t bytes); // accepts NULL
+
+/* Copies there and back; have happened when they return. */
+void to_device(Device *d, void *memory, const void *from, size_t bytes);
+void from_device(Device *d, void *to, const void *memory, size_t bytes);
+
+#endif
