@@ -146,8 +146,8 @@ static Status bench_open(Bench *b, OpBuild build, const void *context, const OpI
                          OpSetting s)
 {
     *b = (Bench){0};
-    Status status =
-        device_open(s.device ? s.device : test_device(), s.threads ? s.threads : 2, &b->device);
+    Status status = test_device_open(s.device ? s.device : test_device(), s.threads ? s.threads : 2,
+                                     &b->device);
 
     if (status)
         return status;

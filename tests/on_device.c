@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SKIPPED = 77 };
+
 const char *test_device(void)
 {
     const char *name = getenv("CAIRN_TEST_DEVICE");
@@ -16,6 +18,17 @@ const char *test_device(void)
 bool test_on_cpu(void)
 {
     return !strcmp(test_device(), "cpu");
+}
+
+Status test_device_open(const char *name, int threads, Device **out)
+{
+    const Status s = device_open(name, threads, out);
+
+    if (s == E_DEVICE && !strncmp(name, "cuda", 4)) {
+        printf("skipped: %s\n", status_text());
+        exit(SKIPPED);
+    }
+    return s;
 }
 
 static void must(Status s)

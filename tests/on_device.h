@@ -10,6 +10,9 @@
 const char *test_device(void);
 bool test_on_cpu(void); // whether that is the CPU
 
+/* device_open() of `name`; where there is no GPU to test on, says so and ends the test as skipped. */
+MUST_CHECK Status test_device_open(const char *name, int threads, Device **out);
+
 /* Device memory that holds a copy of `bytes` bytes of host memory (or is zero: from NULL), freed by
  * on_device_free(). Exits the test where there is no memory. */
 void *on_device(Device *d, const void *from, size_t bytes);
