@@ -15,10 +15,15 @@ struct HeldRow {
     static const int CELLS = HELD / Cell::SIZE;
     Cell cell[CELLS];
 
-    /* The column of cell k, which may lie beyond the row. */
-    static __device__ __forceinline__ int64_t column(int k)
+    /* The column of cell k. */
+    static __device__ __forceinline__ int column(int k)
     {
-        return ((int64_t)k * TEAM + Team<TEAM>::rank()) * Cell::SIZE;
+        return Team<TEAM>::rank() * Cell::SIZE + k * TEAM * Cell::SIZE;
+    }
+    /* Whether cell k lies within a row of C. */
+    static __device__ __forceinline__ bool has(int k, int64_t C)
+    {
+        return k * TEAM * Cell::SIZE < (int)C - Team<TEAM>::rank() * Cell::SIZE;
     }
 };
 

@@ -13,7 +13,7 @@
 enum {
     SLICES = 256,     // at most
     SLICE_ROWS = 8,   // at least
-    WIDE = 1024,      // threads
+    WIDE = 512,       // threads
     COLUMNS = 256,    // threads that own a cell of columns each
     FOLD_GROUPS = 16, // of slices, added side by side
 };
@@ -127,7 +127,9 @@ __device__ __forceinline__ void give_shares(float *part, float *shared, const Ro
 }
 
 template <typename T, typename Cell, int TEAM, int HELD>
-__global__ void __launch_bounds__(Team<TEAM>::BLOCK) layernorm_backward_held(BackwardRows<T> p)
+__global__ void __launch_bounds__(Team<TEAM>::BLOCK,
+                                  HELD<32 && TEAM <= 256 && Cell::SIZE> 1 ? 2 : 1)
+    layernorm_backward_held(BackwardRows<T> p)
 {
     typedef HeldRow<Cell, TEAM, HELD> Row;
     DYNAMIC_SHARED(float, shared);
@@ -147,13 +149,13 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK) layernorm_backward_held(Bac
         float2 sum = make_float2(0, 0);
 #pragma unroll
         for (int k = 0; k < Row::CELLS; k++)
-            if (Row::column(k) < p.C) {
+            if (Row::has(k, p.C)) {
                 s.cell[k].load(p.sum.row(n) + Row::column(k));
                 take_dy(dy.cell[k], p, n, Row::column(k));
             }
 #pragma unroll
         for (int k = 0; k < Row::CELLS; k++)
-            if (Row::column(k) < p.C) {
+            if (Row::has(k, p.C)) {
                 const Cell seed = dy.cell[k];
                 sum = sum + turn(s.cell[k], dy.cell[k], p, Row::column(k), of);
 #pragma unroll
@@ -166,7 +168,7 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK) layernorm_backward_held(Bac
         sum = make_float2(sum.x / (float)p.C, sum.y / (float)p.C);
 #pragma unroll
         for (int k = 0; k < Row::CELLS; k++)
-            if (Row::column(k) < p.C)
+            if (Row::has(k, p.C))
                 give_dx(p, n, Row::column(k), s.cell[k], dy.cell[k], sum, of.rstd);
     }
     if (p.part)
@@ -296,6 +298,8 @@ static void launch_packs(const BackwardRows<T> &p, cudaStream_t stream)
 
     if (p.C <= 256)
         launch_held<T, Cell, WARP, 8>(p, stream);
+    else if (p.C <= 768)
+        launch_held<T, Cell, WARP, 24>(p, stream);
     else if (p.C <= 1024)
         launch_held<T, Cell, WARP, 32>(p, stream);
     else if (p.C <= 4096)
@@ -311,10 +315,10 @@ static void launch_ones(const BackwardRows<T> &p, cudaStream_t stream)
 {
     typedef One<T> Cell;
 
-    if (p.C <= 1024)
-        launch_held<T, Cell, WARP, 32>(p, stream);
-    else if (p.C <= 8192)
-        launch_held<T, Cell, 512, 16>(p, stream);
+    if (p.C <= 256)
+        launch_held<T, Cell, WARP, 8>(p, stream);
+    else if (p.C <= 4096)
+        launch_held<T, Cell, 256, 16>(p, stream);
     else
         launch_wide<T, Cell>(p, stream);
 }

@@ -1,11 +1,11 @@
 /* layernorm_forward.cu - the rows of layernorm and add_layernorm on CUDA: forward.
  *
- *   held   a row of up to 32768 columns stays in the registers of its team: one read
+ *   held   a row of up to 16384 columns stays in the registers of its team: one read
  *   wide   beyond that a block reads its row again, from the cache, for each of three passes
  */
 #include "kernels/layernorm.cuh"
 
-enum { WIDE = 1024 }; // threads
+enum { WIDE = 512 }; // threads
 
 template <typename T>
 struct ForwardRows {
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK) layernorm_forward_held(Forw
 #pragma unroll
     for (int k = 0; k < Row::CELLS; k++) {
         clear(s.cell[k]);
-        if (Row::column(k) < p.C)
+        if (Row::has(k, p.C))
             take_sum(s.cell[k], p, n, Row::column(k));
     }
 #pragma unroll
@@ -96,12 +96,12 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK) layernorm_forward_held(Forw
     const float near = team_sum<TEAM>(sum, part) / (float)p.C;
 #pragma unroll
     for (int k = 0; k < Row::CELLS; k++)
-        if (Row::column(k) < p.C)
+        if (Row::has(k, p.C))
             spread = spread + spread_of(s.cell[k], near);
     const Statistics of = statistics_of(team_sum<TEAM>(spread, parts), near, p.C, p.epsilon);
 #pragma unroll
     for (int k = 0; k < Row::CELLS; k++)
-        if (Row::column(k) < p.C)
+        if (Row::has(k, p.C))
             give_y(p, n, Row::column(k), s.cell[k], of);
     if (Team<TEAM>::rank() == 0)
         keep(p, n, of);
@@ -157,8 +157,8 @@ static void launch_packs(const ForwardRows<T> &p, cudaStream_t stream)
         launch_held<T, Cell, 256, 8>(p, stream);
     else if (p.C <= 8192)
         launch_held<T, Cell, 256, 32>(p, stream);
-    else if (p.C <= 32768)
-        launch_held<T, Cell, 1024, 32>(p, stream);
+    else if (p.C <= 16384)
+        launch_held<T, Cell, 1024, 16>(p, stream);
     else
         LAUNCH((layernorm_forward_wide<T, Cell>), (unsigned)p.N, WIDE, 0, stream, p);
 }
@@ -168,10 +168,10 @@ static void launch_ones(const ForwardRows<T> &p, cudaStream_t stream)
 {
     typedef One<T> Cell;
 
-    if (p.C <= 1024)
-        launch_held<T, Cell, WARP, 32>(p, stream);
-    else if (p.C <= 32768)
-        launch_held<T, Cell, 1024, 32>(p, stream);
+    if (p.C <= 256)
+        launch_held<T, Cell, WARP, 8>(p, stream);
+    else if (p.C <= 4096)
+        launch_held<T, Cell, 256, 16>(p, stream);
     else
         LAUNCH((layernorm_forward_wide<T, Cell>), (unsigned)p.N, WIDE, 0, stream, p);
 }
