@@ -45,10 +45,11 @@ static Status add_layernorm_prepare_cpu(Call *c)
     return OK;
 }
 
-static void add_layernorm_forward_cpu(Call *c)
+LayernormForward add_layernorm_forward_of(const Call *c)
 {
     const AddLayernormArgs *args = c->args;
-    const LayernormForward p = {
+
+    return (LayernormForward){
         .x = c->in[X],
         .residual = c->in[RESIDUAL],
         .weight = c->in[WEIGHT],
@@ -59,14 +60,13 @@ static void add_layernorm_forward_cpu(Call *c)
         .mean = c->save[MEAN],
         .rstd = c->save[RSTD],
     };
-
-    layernorm_forward_rows(&p, c->device->threads, c->scratch);
 }
 
-static void add_layernorm_backward_cpu(Call *c)
+LayernormBackward add_layernorm_backward_of(const Call *c)
 {
     const uint32_t add = c->accumulate;
-    const LayernormBackward p = {
+
+    return (LayernormBackward){
         .sum = c->out[SUM],
         .weight = c->in[WEIGHT],
         .mean = c->save[MEAN],
@@ -80,6 +80,18 @@ static void add_layernorm_backward_cpu(Call *c)
         .add = (add & 1u << X ? ADD_DX : 0) | (add & 1u << RESIDUAL ? ADD_DRESIDUAL : 0) |
                (add & 1u << WEIGHT ? ADD_DWEIGHT : 0) | (add & 1u << BIAS ? ADD_DBIAS : 0),
     };
+}
+
+static void add_layernorm_forward_cpu(Call *c)
+{
+    const LayernormForward p = add_layernorm_forward_of(c);
+
+    layernorm_forward_rows(&p, c->device->threads, c->scratch);
+}
+
+static void add_layernorm_backward_cpu(Call *c)
+{
+    const LayernormBackward p = add_layernorm_backward_of(c);
 
     layernorm_backward_rows(&p, c->device->threads, c->scratch);
 }
@@ -87,9 +99,9 @@ static void add_layernorm_backward_cpu(Call *c)
 const Op add_layernorm_op = {
     .name = "add_layernorm",
     .shape = add_layernorm_shape,
-    .prepare = {add_layernorm_prepare_cpu},
-    .forward = {add_layernorm_forward_cpu},
-    .backward = {add_layernorm_backward_cpu},
+    .prepare = {add_layernorm_prepare_cpu, IF_CUDA(add_layernorm_prepare_cuda)},
+    .forward = {add_layernorm_forward_cpu, IF_CUDA(add_layernorm_forward_cuda)},
+    .backward = {add_layernorm_backward_cpu, IF_CUDA(add_layernorm_backward_cuda)},
     .reads_inputs = 1u << WEIGHT,
     .reads_outputs = 1u << SUM,
     .in_place = 1u << 0 | 1u << 1,

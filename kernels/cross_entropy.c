@@ -11,6 +11,7 @@
  * while the row is in the cache.
  */
 #include "kernels/inputs.h"
+#include "kernels/loss.h"
 #include "kernels/ops.h"
 #include "kernels/vector.h"
 
@@ -19,8 +20,6 @@
 #include <omp.h>
 #include <string.h>
 
-enum { LOGITS, TARGET, OFFSETS, SCALARS }; // c->in[]
-enum { LSE };                              // c->save[]: F32 [N]
 enum { SLICES = 64 };
 
 static Status cross_entropy_shape(Call *c)
@@ -209,9 +208,9 @@ static void cross_entropy_backward_cpu(Call *c)
 const Op cross_entropy_op = {
     .name = "cross_entropy",
     .shape = cross_entropy_shape,
-    .prepare = {cross_entropy_prepare_cpu},
-    .forward = {cross_entropy_forward_cpu},
-    .backward = {cross_entropy_backward_cpu},
+    .prepare = {cross_entropy_prepare_cpu, IF_CUDA(cross_entropy_prepare_cuda)},
+    .forward = {cross_entropy_forward_cpu, IF_CUDA(cross_entropy_forward_cuda)},
+    .backward = {cross_entropy_backward_cpu, IF_CUDA(cross_entropy_backward_cuda)},
     .reads_inputs = 1u << LOGITS | 1u << TARGET | 1u << OFFSETS | 1u << SCALARS,
     .can_give_gradient_early = true,
 };

@@ -27,10 +27,11 @@ static Status layernorm_prepare_cpu(Call *c)
     return OK;
 }
 
-static void layernorm_forward_cpu(Call *c)
+LayernormForward layernorm_forward_of(const Call *c)
 {
     const LayernormArgs *args = c->args;
-    const LayernormForward p = {
+
+    return (LayernormForward){
         .x = c->in[0],
         .weight = c->in[1],
         .bias = c->in[2],
@@ -39,14 +40,13 @@ static void layernorm_forward_cpu(Call *c)
         .mean = c->save[MEAN],
         .rstd = c->save[RSTD],
     };
-
-    layernorm_forward_rows(&p, c->device->threads, c->scratch);
 }
 
-static void layernorm_backward_cpu(Call *c)
+LayernormBackward layernorm_backward_of(const Call *c)
 {
     const uint32_t add = c->accumulate;
-    const LayernormBackward p = {
+
+    return (LayernormBackward){
         .sum = c->in[0],
         .weight = c->in[1],
         .mean = c->save[MEAN],
@@ -57,6 +57,18 @@ static void layernorm_backward_cpu(Call *c)
         .dbias = c->din[2],
         .add = (add & 1 ? ADD_DX : 0) | (add & 2 ? ADD_DWEIGHT : 0) | (add & 4 ? ADD_DBIAS : 0),
     };
+}
+
+static void layernorm_forward_cpu(Call *c)
+{
+    const LayernormForward p = layernorm_forward_of(c);
+
+    layernorm_forward_rows(&p, c->device->threads, c->scratch);
+}
+
+static void layernorm_backward_cpu(Call *c)
+{
+    const LayernormBackward p = layernorm_backward_of(c);
 
     layernorm_backward_rows(&p, c->device->threads, c->scratch);
 }
@@ -64,9 +76,9 @@ static void layernorm_backward_cpu(Call *c)
 const Op layernorm_op = {
     .name = "layernorm",
     .shape = layernorm_shape,
-    .prepare = {layernorm_prepare_cpu},
-    .forward = {layernorm_forward_cpu},
-    .backward = {layernorm_backward_cpu},
+    .prepare = {layernorm_prepare_cpu, IF_CUDA(layernorm_prepare_cuda)},
+    .forward = {layernorm_forward_cpu, IF_CUDA(layernorm_forward_cuda)},
+    .backward = {layernorm_backward_cpu, IF_CUDA(layernorm_backward_cuda)},
     .reads_inputs = 1u << 0 | 1u << 1,
     .backward_in_place = 1u << 0,
     .cheap = true,

@@ -1,4 +1,4 @@
-/* layernorm.h - the row code that layernorm and add_layernorm share, on the CPU.
+/* layernorm.h - the row code that layernorm and add_layernorm share, on every device.
  *
  * With r = 1 / sqrt(variance + epsilon) and z = (s - mean) * r, for each row of C numbers:
  *
@@ -12,6 +12,10 @@
 #define KERNELS_LAYERNORM_H
 
 #include "kernels/ops.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Tensors of rows [N, C] in one storage type; mean and rstd F32 [N]. */
 typedef struct LayernormForward {
@@ -35,10 +39,25 @@ typedef struct LayernormBackward {
 /* Checks x (in[0]), weight and bias of a call. */
 MUST_CHECK Status layernorm_fits(const Call *c, int weight, int bias);
 
+/* What a call asks for. */
+LayernormForward layernorm_forward_of(const Call *c);
+LayernormBackward layernorm_backward_of(const Call *c);
+LayernormForward add_layernorm_forward_of(const Call *c);
+LayernormBackward add_layernorm_backward_of(const Call *c);
+
 size_t layernorm_forward_bytes(int64_t C, int threads); // scratch
 size_t layernorm_backward_bytes(int64_t N, int64_t C, int threads);
 
 void layernorm_forward_rows(const LayernormForward *p, int threads, void *scratch);
 void layernorm_backward_rows(const LayernormBackward *p, int threads, void *scratch);
+
+/* The same on CUDA, on the stream of c and in its scratch. */
+size_t layernorm_backward_bytes_cuda(int64_t N, int64_t C); // scratch; forward needs none
+void layernorm_forward_rows_cuda(const LayernormForward *p, const Call *c);
+void layernorm_backward_rows_cuda(const LayernormBackward *p, const Call *c);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -97,8 +97,8 @@ CLONES static void softmax_backward_cpu(Call *c)
 const Op softmax_op = {
     .name = "softmax",
     .shape = softmax_shape,
-    .forward = {softmax_forward_cpu},
-    .backward = {softmax_backward_cpu},
+    .forward = {softmax_forward_cpu, IF_CUDA(softmax_forward_cuda)},
+    .backward = {softmax_backward_cpu, IF_CUDA(softmax_backward_cuda)},
     .reads_outputs = 1u << 0,
     .in_place = 1u << 0,
     .backward_in_place = 1u << 0,

@@ -10,6 +10,7 @@
  * sequence.
  */
 #include "kernels/inputs.h"
+#include "kernels/loss.h"
 #include "kernels/ops.h"
 #include "kernels/vector.h"
 
@@ -17,9 +18,6 @@
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-
-enum { LOGITS, TARGET, OFFSETS, SCALARS }; // c->in[]
-enum { LSE };                              // c->save[]: F32 [B, K]
 
 static Status span_cross_entropy_shape(Call *c)
 {
@@ -204,9 +202,9 @@ static void span_cross_entropy_backward_cpu(Call *c)
 const Op span_cross_entropy_op = {
     .name = "span_cross_entropy",
     .shape = span_cross_entropy_shape,
-    .prepare = {span_cross_entropy_prepare_cpu},
-    .forward = {span_cross_entropy_forward_cpu},
-    .backward = {span_cross_entropy_backward_cpu},
+    .prepare = {span_cross_entropy_prepare_cpu, IF_CUDA(span_cross_entropy_prepare_cuda)},
+    .forward = {span_cross_entropy_forward_cpu, IF_CUDA(span_cross_entropy_forward_cuda)},
+    .backward = {span_cross_entropy_backward_cpu, IF_CUDA(span_cross_entropy_backward_cuda)},
     .reads_inputs = 1u << LOGITS | 1u << TARGET | 1u << OFFSETS | 1u << SCALARS,
     .can_give_gradient_early = true,
 };

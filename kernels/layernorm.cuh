@@ -1,0 +1,69 @@
+/* layernorm.cuh - what the CUDA kernels of layernorm and add_layernorm share; formulas: layernorm.h.
+ *
+ * A thread holds its cells of a row in registers, so that memory is read once. How many cells there
+ * are, and how large the team is, depends on the width; rows that are wider still are read again.
+ */
+#ifndef KERNELS_LAYERNORM_CUH
+#define KERNELS_LAYERNORM_CUH
+
+#include "kernels/layernorm.h"
+#include "kernels/rows.cuh"
+
+/* Cells that a thread holds, HELD elements of a row: a row of up to TEAM * HELD columns. */
+template <typename Cell, int TEAM, int HELD>
+struct HeldRow {
+    static const int CELLS = HELD / Cell::SIZE;
+    Cell cell[CELLS];
+
+    /* The column of cell k. */
+    static __device__ __forceinline__ int column(int k)
+    {
+        return Team<TEAM>::rank() * Cell::SIZE + k * TEAM * Cell::SIZE;
+    }
+    /* Whether cell k lies within a row of C. */
+    static __device__ __forceinline__ bool has(int k, int64_t C)
+    {
+        return k * TEAM * Cell::SIZE < (int)C - Team<TEAM>::rank() * Cell::SIZE;
+    }
+};
+
+/* The sum of a cell's d = value - near, and of d^2. */
+template <typename Cell>
+__device__ __forceinline__ float2 spread_of(const Cell &s, float near)
+{
+    float2 sum = make_float2(0, 0);
+
+#pragma unroll
+    for (int j = 0; j < Cell::SIZE; j++) {
+        const float d = s.value[j] - near;
+        sum = sum + make_float2(d, d * d);
+    }
+    return sum;
+}
+
+template <typename Cell>
+__device__ __forceinline__ float sum_of(const Cell &s)
+{
+    float sum = 0;
+
+#pragma unroll
+    for (int j = 0; j < Cell::SIZE; j++)
+        sum += s.value[j];
+    return sum;
+}
+
+struct Statistics {
+    float mean, rstd;
+};
+
+/* spread: of a whole row of C; near: close to its mean, as good as F32 sums of C numbers are. */
+static __device__ __forceinline__ Statistics statistics_of(float2 spread, float near, int64_t C,
+                                                           float epsilon)
+{
+    const float shift = spread.x / (float)C;
+    const float variance = spread.y / (float)C - shift * shift;
+
+    return Statistics{near + shift, 1 / sqrtf((variance < 0 ? 0 : variance) + epsilon)};
+}
+
+#endif

@@ -1,0 +1,359 @@
+/* layernorm_backward.cu - the rows of layernorm and add_layernorm on CUDA: backward.
+ *
+ *   held   a block takes one slice of the rows; each row stays in the registers of its team, and so
+ *          do the slice's shares of dw and db, which end as two rows of the workspace: one read
+ *   wide   beyond 8192 columns: a block per row for dx, and before it, since dx may lie over dy, a
+ *          thread per cell of columns and slice for the shares of dw and db
+ *   fold   adds the slices' shares in order
+ *
+ * The number of slices depends on the number of rows alone.
+ */
+#include "kernels/layernorm.cuh"
+
+enum {
+    SLICES = 256,     // at most
+    SLICE_ROWS = 8,   // at least
+    WIDE = 512,       // threads
+    COLUMNS = 256,    // threads that own a cell of columns each
+    FOLD_GROUPS = 16, // of slices, added side by side
+};
+
+template <typename T>
+struct BackwardRows {
+    Matrix<T> sum, dy, dsum, dx, dresidual; // all but sum may be missing
+    Weight<T> weight;
+    const float *mean, *rstd;
+    float *part; // [slices][2][C]: dw, then db; NULL: not wanted
+    int64_t N, C, size;
+    bool add_dx, add_dresidual;
+};
+
+static int64_t slice_rows(int64_t N)
+{
+    const int64_t rows = (N + SLICES - 1) / SLICES;
+    return rows > SLICE_ROWS ? rows : (int64_t)SLICE_ROWS;
+}
+
+static int64_t slice_count(int64_t N)
+{
+    return (N + slice_rows(N) - 1) / slice_rows(N);
+}
+
+size_t layernorm_backward_bytes_cuda(int64_t N, int64_t C)
+{
+    return (size_t)(slice_count(N) * 2 * C) * sizeof(float);
+}
+
+/* dy, zero where there is none. */
+template <typename T, typename Cell>
+__device__ __forceinline__ void take_dy(Cell &dy, const BackwardRows<T> &p, int64_t n, int64_t i)
+{
+    if (p.dy.data)
+        dy.load(p.dy.row(n) + i);
+    else
+        clear(dy);
+}
+
+/* From s and dy: z takes the place of s and g that of dy. Returns the sums of g and g * z. */
+template <typename T, typename Cell>
+__device__ __forceinline__ float2 turn(Cell &s, Cell &dy, const BackwardRows<T> &p, int64_t i,
+                                       Statistics of)
+{
+    float weight[Cell::SIZE];
+    float2 sum = make_float2(0, 0);
+
+    load_weight<Cell>(weight, p.weight, i);
+#pragma unroll
+    for (int j = 0; j < Cell::SIZE; j++) {
+        s.value[j] = (s.value[j] - of.mean) * of.rstd;
+        dy.value[j] *= weight[j];
+        sum = sum + make_float2(dy.value[j], dy.value[j] * s.value[j]);
+    }
+    return sum;
+}
+
+/* From z and g, and the row's means of g and g * z. Reads dsum before it stores: dresidual may lie
+ * over it. */
+template <typename T, typename Cell>
+__device__ __forceinline__ void give_dx(const BackwardRows<T> &p, int64_t n, int64_t i,
+                                        const Cell &z, const Cell &g, float2 mean, float rstd)
+{
+    Cell d;
+
+    clear(d);
+    if (p.dsum.data)
+        d.load(p.dsum.row(n) + i);
+#pragma unroll
+    for (int j = 0; j < Cell::SIZE; j++)
+        d.value[j] += rstd * (g.value[j] - mean.x - z.value[j] * mean.y);
+    if (p.dx.data)
+        give(p.dx.row(n) + i, p.add_dx, d);
+    if (p.dresidual.data)
+        give(p.dresidual.row(n) + i, p.add_dresidual, d);
+}
+
+/* Adds a thread's shares to those at `to`, or overwrites them. */
+template <typename Row>
+__device__ __forceinline__ void give_share(float *to, const float *before, const Row &share,
+                                           int64_t C)
+{
+#pragma unroll
+    for (int k = 0; k < Row::CELLS; k++)
+#pragma unroll
+        for (int j = 0; j < (int)(sizeof share.cell[k].value / sizeof(float)); j++) {
+            const int64_t i = Row::column(k) + j;
+            if (i < C)
+                to[i] = (before ? before[i] : 0) + share.cell[k].value[j];
+        }
+}
+
+/* The block's teams add their shares in order, through shared memory [2][C] where there are
+ * several. */
+template <int TEAM, typename Row>
+__device__ __forceinline__ void give_shares(float *part, float *shared, const Row &dweight,
+                                            const Row &dbias, int64_t C)
+{
+    const int last = Team<TEAM>::ROWS - 1;
+
+    for (int team = 0; team <= last; team++) {
+        if (Team<TEAM>::number() == team) {
+            float *to = team == last ? part : shared;
+            const float *before = team > 0 ? shared : NULL;
+            give_share(to, before, dweight, C);
+            give_share(to + C, before ? before + C : NULL, dbias, C);
+        }
+        __syncthreads();
+    }
+}
+
+template <typename T, typename Cell, int TEAM, int HELD>
+__global__ void __launch_bounds__(Team<TEAM>::BLOCK,
+                                  HELD<32 && TEAM <= 256 && Cell::SIZE> 1 ? 2 : 1)
+    layernorm_backward_held(BackwardRows<T> p)
+{
+    typedef HeldRow<Cell, TEAM, HELD> Row;
+    DYNAMIC_SHARED(float, shared);
+    __shared__ float2 parts[2][Team<TEAM>::WARPS];
+    const int64_t from = blockIdx.x * p.size;
+    const int64_t to = from + p.size < p.N ? from + p.size : p.N;
+    Row s, dy, dweight, dbias;
+    int turns = 0; // two rows that follow each other sum in different places: one barrier a row
+
+#pragma unroll
+    for (int k = 0; k < Row::CELLS; k++) {
+        clear(dweight.cell[k]);
+        clear(dbias.cell[k]);
+    }
+    for (int64_t n = from + Team<TEAM>::number(); n < to; n += Team<TEAM>::ROWS, turns ^= 1) {
+        const Statistics of = {p.mean[n], p.rstd[n]};
+        float2 sum = make_float2(0, 0);
+#pragma unroll
+        for (int k = 0; k < Row::CELLS; k++)
+            if (Row::has(k, p.C)) {
+                s.cell[k].load(p.sum.row(n) + Row::column(k));
+                take_dy(dy.cell[k], p, n, Row::column(k));
+            }
+#pragma unroll
+        for (int k = 0; k < Row::CELLS; k++)
+            if (Row::has(k, p.C)) {
+                const Cell seed = dy.cell[k];
+                sum = sum + turn(s.cell[k], dy.cell[k], p, Row::column(k), of);
+#pragma unroll
+                for (int j = 0; j < Cell::SIZE; j++) {
+                    dweight.cell[k].value[j] += seed.value[j] * s.cell[k].value[j];
+                    dbias.cell[k].value[j] += seed.value[j];
+                }
+            }
+        sum = team_sum<TEAM>(sum, parts[turns]);
+        sum = make_float2(sum.x / (float)p.C, sum.y / (float)p.C);
+#pragma unroll
+        for (int k = 0; k < Row::CELLS; k++)
+            if (Row::has(k, p.C))
+                give_dx(p, n, Row::column(k), s.cell[k], dy.cell[k], sum, of.rstd);
+    }
+    if (p.part)
+        give_shares<TEAM>(p.part + blockIdx.x * 2 * p.C, shared, dweight, dbias, p.C);
+}
+
+/* A thread's cell of columns over one slice of the rows. */
+template <typename T, typename Cell>
+__global__ void __launch_bounds__(COLUMNS) layernorm_shares_wide(BackwardRows<T> p)
+{
+    const int64_t i = ((int64_t)blockIdx.x * COLUMNS + threadIdx.x) * Cell::SIZE;
+    const int64_t from = blockIdx.y * p.size;
+    const int64_t to = from + p.size < p.N ? from + p.size : p.N;
+    float *part = p.part + blockIdx.y * 2 * p.C;
+    Cell s, dy, dweight, dbias;
+
+    if (i >= p.C)
+        return;
+    clear(dweight);
+    clear(dbias);
+#pragma unroll 4
+    for (int64_t n = from; n < to; n++) {
+        s.load(p.sum.row(n) + i);
+        take_dy(dy, p, n, i);
+#pragma unroll
+        for (int j = 0; j < Cell::SIZE; j++) {
+            dweight.value[j] += dy.value[j] * ((s.value[j] - p.mean[n]) * p.rstd[n]);
+            dbias.value[j] += dy.value[j];
+        }
+    }
+#pragma unroll
+    for (int j = 0; j < Cell::SIZE; j++) {
+        part[i + j] = dweight.value[j];
+        part[p.C + i + j] = dbias.value[j];
+    }
+}
+
+template <typename T, typename Cell>
+__global__ void __launch_bounds__(WIDE) layernorm_dx_wide(BackwardRows<T> p)
+{
+    __shared__ float2 parts[Team<WIDE>::WARPS];
+    const int64_t n = blockIdx.x, first = threadIdx.x * Cell::SIZE, step = WIDE * Cell::SIZE;
+    const Statistics of = {p.mean[n], p.rstd[n]};
+    float2 sum = make_float2(0, 0);
+    Cell s, dy;
+
+#pragma unroll 2
+    for (int64_t i = first; i < p.C; i += step) {
+        s.load(p.sum.row(n) + i);
+        take_dy(dy, p, n, i);
+        sum = sum + turn(s, dy, p, i, of);
+    }
+    sum = team_sum<WIDE>(sum, parts);
+    sum = make_float2(sum.x / (float)p.C, sum.y / (float)p.C);
+    for (int64_t i = first; i < p.C; i += step) {
+        s.load(p.sum.row(n) + i);
+        take_dy(dy, p, n, i);
+        turn(s, dy, p, i, of);
+        give_dx(p, n, i, s, dy, sum, of.rstd);
+    }
+}
+
+/* dx[i] of a parameter: its shares, 2 * C apart, in order within FOLD_GROUPS groups of slices and then
+ * group by group. */
+template <typename T>
+__global__ void __launch_bounds__(WARP *FOLD_GROUPS)
+    layernorm_fold(T *dx, bool add, const float *part, int64_t C, int64_t slices)
+{
+    __shared__ float sum[FOLD_GROUPS][WARP];
+    const int64_t i = (int64_t)blockIdx.x * WARP + threadIdx.x;
+    const int64_t group = (slices + FOLD_GROUPS - 1) / FOLD_GROUPS, from = threadIdx.y * group;
+    const int64_t to = from + group < slices ? from + group : slices;
+    float mine = 0;
+
+#pragma unroll 8
+    for (int64_t k = from; k < to; k++)
+        if (i < C)
+            mine += part[k * 2 * C + i];
+    sum[threadIdx.y][threadIdx.x] = mine;
+    __syncthreads();
+    if (threadIdx.y > 0 || i >= C)
+        return;
+    One<T> total;
+    clear(total);
+#pragma unroll
+    for (int k = 0; k < FOLD_GROUPS; k++)
+        total.value[0] += sum[k][threadIdx.x];
+    give(dx + i, add, total);
+}
+
+static void launch_fold(const Tensor *dx, bool add, const float *part, int64_t C, int64_t slices,
+                        cudaStream_t stream)
+{
+    if (!dx)
+        return;
+    with_type(dx->dtype, [&](auto zero) {
+        typedef decltype(zero) T;
+        LAUNCH((layernorm_fold<T>), blocks_for(C, WARP), dim3(WARP, FOLD_GROUPS), 0, stream,
+               data<T>(dx), add, part, C, slices);
+    });
+}
+
+template <typename T, typename Cell, int TEAM, int HELD>
+static void launch_held(const BackwardRows<T> &p, cudaStream_t stream)
+{
+    const size_t shared = Team<TEAM>::ROWS > 1 ? (size_t)(2 * p.C) * sizeof(float) : 0;
+
+    LAUNCH((layernorm_backward_held<T, Cell, TEAM, HELD>), (unsigned)slice_count(p.N),
+           Team<TEAM>::BLOCK, shared, stream, p);
+}
+
+template <typename T, typename Cell>
+static void launch_wide(const BackwardRows<T> &p, cudaStream_t stream)
+{
+    const dim3 grid(blocks_for(p.C, COLUMNS * Cell::SIZE), (unsigned)slice_count(p.N));
+
+    if (p.part)
+        LAUNCH((layernorm_shares_wide<T, Cell>), grid, COLUMNS, 0, stream, p);
+    if (p.dx.data || p.dresidual.data)
+        LAUNCH((layernorm_dx_wide<T, Cell>), (unsigned)p.N, WIDE, 0, stream, p);
+}
+
+template <typename T>
+static void launch_packs(const BackwardRows<T> &p, cudaStream_t stream)
+{
+    typedef Pack<T> Cell;
+
+    if (p.C <= 256)
+        launch_held<T, Cell, WARP, 8>(p, stream);
+    else if (p.C <= 768)
+        launch_held<T, Cell, WARP, 24>(p, stream);
+    else if (p.C <= 1024)
+        launch_held<T, Cell, WARP, 32>(p, stream);
+    else if (p.C <= 4096)
+        launch_held<T, Cell, 256, 16>(p, stream);
+    else if (p.C <= 8192)
+        launch_held<T, Cell, 512, 16>(p, stream);
+    else
+        launch_wide<T, Cell>(p, stream);
+}
+
+template <typename T>
+static void launch_ones(const BackwardRows<T> &p, cudaStream_t stream)
+{
+    typedef One<T> Cell;
+
+    if (p.C <= 256)
+        launch_held<T, Cell, WARP, 8>(p, stream);
+    else if (p.C <= 4096)
+        launch_held<T, Cell, 256, 16>(p, stream);
+    else
+        launch_wide<T, Cell>(p, stream);
+}
+
+void layernorm_backward_rows_cuda(const LayernormBackward *p, const Call *c)
+{
+    const int64_t N = tensor_rows(p->sum), C = tensor_columns(p->sum);
+    const bool packs = in_packs(p->sum) && in_packs(p->dy) && in_packs(p->dsum) &&
+                       in_packs(p->dx) && in_packs(p->dresidual) && in_packs(p->weight);
+    float *part = p->dweight || p->dbias ? static_cast<float *>(c->scratch) : NULL;
+
+    with_type(p->sum->dtype, [&](auto zero) {
+        typedef decltype(zero) T;
+        BackwardRows<T> rows = {};
+        rows.sum = matrix<T>(p->sum);
+        rows.dy = matrix<T>(p->dy);
+        rows.dsum = matrix<T>(p->dsum);
+        rows.dx = matrix<T>(p->dx);
+        rows.dresidual = matrix<T>(p->dresidual);
+        rows.weight = weight_of<T>(p->weight);
+        rows.mean = data<float>(p->mean);
+        rows.rstd = data<float>(p->rstd);
+        rows.part = part;
+        rows.N = N;
+        rows.C = C;
+        rows.size = slice_rows(N);
+        rows.add_dx = p->add & ADD_DX;
+        rows.add_dresidual = p->add & ADD_DRESIDUAL;
+        if (packs)
+            launch_packs(rows, call_stream(c));
+        else
+            launch_ones(rows, call_stream(c));
+    });
+    if (!part)
+        return;
+    launch_fold(p->dweight, p->add & ADD_DWEIGHT, part, C, slice_count(N), call_stream(c));
+    launch_fold(p->dbias, p->add & ADD_DBIAS, part + C, C, slice_count(N), call_stream(c));
+}
