@@ -4,19 +4,34 @@
  * query that sees no key, so that forward and backward may be of different kernels.
  */
 #include "kernels/attention_f32.cuh"
+#include "kernels/attention_sm80.cuh"
 
 #include <cmath>
 
-enum { DELTA_THREADS = 256, FLOATS = 1u << F32 | 1u << BF16 | 1u << F16 };
+enum { DELTA_THREADS = 256, HALVES = 1u << BF16 | 1u << F16, FLOATS = HALVES | 1u << F32 };
 
 static size_t f32_shared(Pass pass, int D)
 {
     return pass == FORWARD ? attention_forward_f32_shared(D) : attention_backward_f32_shared(D);
 }
 
+static size_t sm80_shared(Pass pass, int D)
+{
+    return pass == FORWARD ? attention_forward_sm80_shared(D) : attention_backward_sm80_shared(D);
+}
+
 /* Which kernel runs: the first that can, unless a recipe forces one by name.
  * name, cards from .. to, types, head widths, aligned rows, shared memory, forward, backward */
 extern "C" const AttentionKernel attention_kernels[] = {
+    {"sm80",
+     80,
+     0,
+     HALVES,
+     {32, 64, 80, 96, 128, 256},
+     true,
+     sm80_shared,
+     attention_forward_sm80,
+     attention_backward_sm80},
     {"f32", 80, 0, FLOATS, {0}, false, f32_shared, attention_forward_f32, attention_backward_f32},
     {},
 };
