@@ -292,9 +292,9 @@ static void attention_backward_cpu(Call *c)
 const Op attention_op = {
     .name = "attention",
     .shape = attention_shape,
-    .prepare = {attention_prepare_cpu},
-    .forward = {attention_forward_cpu},
-    .backward = {attention_backward_cpu},
+    .prepare = {attention_prepare_cpu, IF_CUDA(attention_prepare_cuda)},
+    .forward = {attention_forward_cpu, IF_CUDA(attention_forward_cuda)},
+    .backward = {attention_backward_cpu, IF_CUDA(attention_backward_cuda)},
     .reads_inputs = (1u << ATTENTION_INPUTS) - 1,
     .reads_outputs = 1,
     .random = true,

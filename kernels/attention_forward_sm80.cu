@@ -1,0 +1,210 @@
+/* attention_forward_sm80.cu - attention forward with mma.sync, for sm_80 and later.
+ *
+ * A block has QUERIES queries of one head, a warp 16 * M of them, and meets the keys they see tile by
+ * tile with the online softmax of attention_forward.c. k and v come by cp.async in two stages: while
+ * one tile is computed with, the next is on its way. Probabilities stay in registers: the fragments
+ * that hold scores are, rounded, the left operand of the second product (Dao 2023).
+ */
+#include "kernels/attention_sm80.cuh"
+
+template <int WIDTH>
+struct ForwardShape {
+    enum {
+        M = WIDTH > 128 ? 1 : 2,
+        QUERIES = 16 * M * MMA_WARPS,
+        KEYS = WIDTH > 128 ? 32 : 64,
+        N = KEYS / 8,
+        C = WIDTH / 8,
+        STAGE = 2 * KEYS * WIDTH, // k, then v
+        BYTES = (QUERIES * WIDTH + 2 * STAGE) * 2,
+    };
+};
+
+/* -infinity to the scores that do not count; queries from i and keys from j on of this thread. */
+template <int M, int N>
+__device__ __forceinline__ void mask(float (&s)[M][N][4], const AttentionTask &task,
+                                     const AttentionSpan &span, int i, int j)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const int from = first_key(task, span, i + 16 * m + 8 * h) - j;
+            const int to = end_key(task, span, i + 16 * m + 8 * h) - j;
+#pragma unroll
+            for (int n = 0; n < N; n++)
+#pragma unroll
+                for (int e = 0; e < 2; e++)
+                    if (8 * n + e < from || 8 * n + e >= to)
+                        s[m][n][2 * h + e] = -INFINITY;
+        }
+}
+
+/* Scores to exponentials; `sum` so far is rescaled, total holds this thread's share. */
+template <int M, int N, int C>
+__device__ __forceinline__ void softmax(float (&s)[M][N][4], float (&largest)[M][2],
+                                        float (&total)[M][2], float (&sum)[M][C][4], float scale)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float now = largest[m][h];
+#pragma unroll
+            for (int n = 0; n < N; n++)
+                now = fmaxf(now, fmaxf(s[m][n][2 * h], s[m][n][2 * h + 1]));
+            now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 1));
+            now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 2));
+            const float base = now == -INFINITY ? 0 : now * scale; // no key seen yet
+            const float factor = exp2f(fmaf(largest[m][h], scale, -base));
+            largest[m][h] = now;
+            total[m][h] *= factor;
+#pragma unroll
+            for (int c = 0; c < C; c++) {
+                sum[m][c][2 * h] *= factor;
+                sum[m][c][2 * h + 1] *= factor;
+            }
+#pragma unroll
+            for (int n = 0; n < N; n++)
+#pragma unroll
+                for (int e = 2 * h; e < 2 * h + 2; e++) {
+                    s[m][n][e] = exp2f(fmaf(s[m][n][e], scale, -base));
+                    total[m][h] += s[m][n][e];
+                }
+        }
+}
+
+template <int M, int N>
+__device__ __forceinline__ void drop(float (&s)[M][N][4], const AttentionDropout &dropout, int i,
+                                     int j)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int n = 0; n < N; n++) {
+            const uint32_t kept = mma_kept(dropout, i + 16 * m, j + 8 * n);
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                s[m][n][e] = kept >> e & 1 ? s[m][n][e] : 0;
+        }
+}
+
+/* total becomes what sum is to be multiplied by; lse is written. i: first query of this thread. */
+template <int M>
+__device__ __forceinline__ void finish(float (&total)[M][2], const float (&largest)[M][2],
+                                       const AttentionTask &task, float *lse, int i, int end)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const int query = i + 16 * m + 8 * h;
+            float all = total[m][h];
+            all += __shfl_xor_sync(ALL_LANES, all, 1);
+            all += __shfl_xor_sync(ALL_LANES, all, 2);
+            if (lse && mma_lane() % 4 == 0 && query < end)
+                lse[query] = all == 0 ? INFINITY : fmaf(largest[m][h], task.scale, log2f(all));
+            total[m][h] = all == 0 ? 0 : task.keep / all; // a query that sees no key gives 0
+        }
+}
+
+template <typename T, int WIDTH>
+__global__ void __launch_bounds__(MMA_THREADS, 1)
+    attention_forward_mma(AttentionTask task, Strided<const T> q, Strided<const T> k,
+                          Strided<const T> v, Strided<T> y, int tiles)
+{
+    typedef ForwardShape<WIDTH> Shape;
+    const int M = Shape::M, N = Shape::N, C = Shape::C, KEYS = Shape::KEYS;
+    const int QUERIES = Shape::QUERIES, STAGE = Shape::STAGE;
+    DYNAMIC_SHARED(T, tile_q);
+    T *stages = tile_q + QUERIES * WIDTH;
+    const AttentionBlock block = attention_block(tiles, task.heads);
+    const int column = block.head * WIDTH;
+
+    if (block.sequence == task.batch) {
+        attention_clear(y, task.offsets[task.batch], task.rows, column, WIDTH, block.tile, tiles);
+        return;
+    }
+    const AttentionSpan span = attention_span(task, block.sequence);
+    const int start = ((span.queries + QUERIES - 1) / QUERIES - 1 - block.tile) * QUERIES;
+    if (start < 0) // the last ones first: where causal, they see most
+        return;
+    const int end = min(start + QUERIES, span.queries), row = (int)threadIdx.x / 32 * 16 * M;
+    const int i = start + row, last = min(i + 16 * M, end) - 1; // queries of the warp
+    const int own = i + (int)mma_lane() / 4;                    // first of this thread
+    const int from = first_key(task, span, start) / KEYS * KEYS, to = end_key(task, span, end - 1);
+    const int kv_column = block.head / (task.heads / task.kv_heads) * WIDTH;
+    const AttentionDropout dropout = attention_dropout(task, span, block.head);
+    float sum[M][C][4] = {}, largest[M][2], total[M][2] = {};
+    for (int m = 0; m < M; m++)
+        largest[m][0] = largest[m][1] = -INFINITY;
+    const auto fetch = [&](int j, T *stage) {
+        const int keys = span.keys - j;
+        mma_load<T, WIDTH, KEYS>(stage, k.at(span.key + j, kv_column), k.stride, keys);
+        mma_load<T, WIDTH, KEYS>(stage + STAGE / 2, v.at(span.key + j, kv_column), v.stride, keys);
+    };
+
+    mma_load<T, WIDTH, QUERIES>(tile_q, q.at(span.query + start, column), q.stride, end - start);
+    if (from < to)
+        fetch(from, stages);
+    cp_async_commit();
+    for (int j = from, stage = 0; j < to; j += KEYS, stage ^= 1) {
+        const T *tile_k = stages + stage * STAGE;
+
+        cp_async_wait<0>();
+        __syncthreads(); // the tile has come for all; everybody has done with the one before
+        if (j + KEYS < to)
+            fetch(j + KEYS, stages + (stage ^ 1) * STAGE);
+        cp_async_commit();
+        if (i > last || j >= end_key(task, span, last) || j + KEYS <= first_key(task, span, i))
+            continue; // nothing here that this warp sees
+        float s[M][N][4] = {};
+        mma_scores<T, WIDTH>(s, tile_q, row, tile_k);
+        if (j < first_key(task, span, last) || j + KEYS > end_key(task, span, i))
+            mask(s, task, span, own, j + (int)mma_lane() % 4 * 2);
+        softmax(s, largest, total, sum, task.scale);
+        if (dropout.on)
+            drop(s, dropout, own, j);
+        mma_mix<T, WIDTH>(sum, s, tile_k + STAGE / 2, 0);
+    }
+    cp_async_wait<0>(); // q, where no key was seen
+    __syncthreads();
+    float *lse = task.lse ? task.lse + block.head * task.rows + span.query : nullptr;
+    finish(total, largest, task, lse, own, end);
+    mma_store<T, WIDTH>(y.at(span.query + i, column), y.stride, end - i, tile_q, row, 0, sum, total,
+                        false);
+}
+
+size_t attention_forward_sm80_shared(int D)
+{
+    size_t bytes = 0;
+    with_mma_width(D, [&](auto width) { bytes = ForwardShape<decltype(width)::WIDTH>::BYTES; });
+    return bytes;
+}
+
+template <typename T, int WIDTH>
+static void launch(const Call *c)
+{
+    typedef ForwardShape<WIDTH> Shape;
+    const AttentionArgs *args = static_cast<const AttentionArgs *>(c->args);
+    const AttentionTask task = attention_task(c);
+    const int tiles = tiles_of(args->longest, Shape::QUERIES);
+
+    cudaFuncSetAttribute(attention_forward_mma<T, WIDTH>,
+                         cudaFuncAttributeMaxDynamicSharedMemorySize, (int)Shape::BYTES);
+    LAUNCH((attention_forward_mma<T, WIDTH>), grid_of(task, tiles, task.heads),
+           (unsigned)MMA_THREADS, (size_t)Shape::BYTES, call_stream(c), task,
+           strided<const T>(c->in[Q]), strided<const T>(c->in[K]), strided<const T>(c->in[V]),
+           strided<T>(c->out[0]), tiles);
+}
+
+void attention_forward_sm80(Call *c)
+{
+    const AttentionArgs *args = static_cast<const AttentionArgs *>(c->args);
+    const int D = (int)(tensor_columns(c->in[Q]) / args->heads);
+
+    with_half_type(c->in[Q]->dtype, [&](auto zero) {
+        typedef decltype(zero) T;
+        with_mma_width(D, [&](auto width) { launch<T, decltype(width)::WIDTH>(c); });
+    });
+}

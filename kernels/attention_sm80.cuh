@@ -1,0 +1,226 @@
+/* attention_sm80.cuh - tiles of the kernels that multiply with mma.sync: BF16 and F16, sums in F32,
+ * sm_80 and later; widths that are a multiple of 16.
+ *
+ * A tile is rows of WIDTH numbers in shared memory, in chunks of 16 bytes that are swizzled, so that
+ * the 8 rows that ldmatrix reads at once lie in different banks. A warp owns 16 * M rows of a result.
+ * Of a 16 x 8 fragment a thread has rows lane / 4 and 8 further, columns lane % 4 * 2 and the next;
+ * element e is row e / 2, column e % 2 of those.
+ */
+#ifndef KERNELS_ATTENTION_SM80_CUH
+#define KERNELS_ATTENTION_SM80_CUH
+
+#include "kernels/attention.cuh"
+#include "kernels/sm80.h"
+
+enum { MMA_WARPS = 4, MMA_THREADS = 32 * MMA_WARPS };
+
+static __device__ __forceinline__ unsigned mma_lane()
+{
+    return threadIdx.x % 32;
+}
+
+static __device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                           uint32_t b1, bf16)
+{
+    mma_bf16(d, a, b0, b1);
+}
+static __device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                           uint32_t b1, f16)
+{
+    mma_f16(d, a, b0, b1);
+}
+
+static __device__ __forceinline__ uint32_t mma_pack(float low, float high, bf16)
+{
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+    return *reinterpret_cast<const uint32_t *>(&pair);
+}
+static __device__ __forceinline__ uint32_t mma_pack(float low, float high, f16)
+{
+    const __half2 pair = __floats2half2_rn(low, high);
+    return *reinterpret_cast<const uint32_t *>(&pair);
+}
+
+/* Where chunk `chunk` of row `row` of a tile begins, in elements. SPAN, the largest power of two up
+ * to 8 that divides the chunks of a row, is how many the swizzle exchanges. */
+template <int WIDTH>
+__device__ __forceinline__ unsigned mma_place(unsigned row, unsigned chunk)
+{
+    const unsigned CHUNKS = WIDTH / 8;
+    const unsigned SPAN = CHUNKS % 8 == 0 ? 8 : CHUNKS % 4 == 0 ? 4 : 2;
+    return (row * CHUNKS + (chunk ^ row / (8 / SPAN) % SPAN)) * 8;
+}
+
+/* Begins to copy `rows` rows at x into a tile of ROWS; zeros into the others. */
+template <typename T, int WIDTH, int ROWS>
+__device__ __forceinline__ void mma_load(T *tile, const T *x, int64_t stride, int rows)
+{
+    const int CHUNKS = WIDTH / 8;
+
+#pragma unroll
+    for (int i = (int)threadIdx.x; i < ROWS * CHUNKS; i += MMA_THREADS) {
+        const int row = i / CHUNKS, chunk = i % CHUNKS;
+        const bool real = row < rows;
+        cp_async_16(tile + mma_place<WIDTH>(row, chunk), x + (real ? row * stride : 0) + chunk * 8,
+                    real);
+    }
+}
+
+/* s[m][n] += a b^T: rows of the tile a from `row` on with the first 8 * N rows of the tile b. */
+template <typename T, int WIDTH, int M, int N>
+__device__ __forceinline__ void mma_scores(float (&s)[M][N][4], const T *a, int row, const T *b)
+{
+    const unsigned lane = mma_lane();
+
+#pragma unroll
+    for (int k = 0; k < WIDTH / 16; k++) {
+        uint32_t left[M][4], right[4];
+#pragma unroll
+        for (int m = 0; m < M; m++)
+            ldmatrix_x4(left[m], a + mma_place<WIDTH>(row + 16 * m + lane % 16, 2 * k + lane / 16));
+#pragma unroll
+        for (int n = 0; n < N; n += 2) {
+            ldmatrix_x4(right, b + mma_place<WIDTH>(8 * n + lane / 16 * 8 + lane % 8,
+                                                    2 * k + lane / 8 % 2));
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                mma(s[m][n], left[m], right[0], right[1], T());
+                mma(s[m][n + 1], left[m], right[2], right[3], T());
+            }
+        }
+    }
+}
+
+/* sum[m][c] += p b: p rounded to T, 8 * N rows of the tile b, 8 * C columns from `chunk` on. */
+template <typename T, int WIDTH, int M, int N, int C>
+__device__ __forceinline__ void mma_mix(float (&sum)[M][C][4], const float (&p)[M][N][4],
+                                        const T *b, int chunk)
+{
+    const unsigned lane = mma_lane();
+
+#pragma unroll
+    for (int n = 0; n < N; n += 2) {
+        uint32_t left[M][4], right[4];
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                left[m][e] =
+                    mma_pack(p[m][n + e / 2][e % 2 * 2], p[m][n + e / 2][e % 2 * 2 + 1], T());
+#pragma unroll
+        for (int c = 0; c < C; c += 2) {
+            ldmatrix_x4_trans(right,
+                              b + mma_place<WIDTH>(8 * n + lane % 16, chunk + c + lane / 16));
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                mma(sum[m][c], left[m], right[0], right[1], T());
+                mma(sum[m][c + 1], left[m], right[2], right[3], T());
+            }
+        }
+    }
+}
+
+/* Puts times * sum, added to x where `add`, as T into the warp's rows of a tile, 8 * C columns from
+ * `chunk` on; then writes `rows` of these rows to x. Nobody else may use the warp's rows any more. */
+template <typename T, int WIDTH, int M, int C>
+__device__ __forceinline__ void mma_store(T *x, int64_t stride, int rows, T *tile, int row,
+                                          int chunk, const float (&sum)[M][C][4],
+                                          const float (&times)[M][2], bool add)
+{
+    const unsigned lane = mma_lane();
+
+    __syncwarp();
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++)
+#pragma unroll
+            for (int c = 0; c < C; c++) {
+                const int at = 16 * m + 8 * h + (int)lane / 4, column = 8 * c + (int)lane % 4 * 2;
+                float low = sum[m][c][2 * h] * times[m][h];
+                float high = sum[m][c][2 * h + 1] * times[m][h];
+                if (add && at < rows) {
+                    const T *before = x + at * stride + chunk * 8 + column;
+                    low += to_float(before[0]);
+                    high += to_float(before[1]);
+                }
+                *reinterpret_cast<uint32_t *>(tile + mma_place<WIDTH>(row + at, chunk + c) +
+                                              lane % 4 * 2) = mma_pack(low, high, T());
+            }
+    __syncwarp();
+#pragma unroll 4
+    for (int i = (int)lane; i < 16 * M * C; i += 32) {
+        const int at = i / C, c = i % C;
+        if (at < rows)
+            *reinterpret_cast<uint4 *>(x + at * stride + (chunk + c) * 8) =
+                *reinterpret_cast<const uint4 *>(tile + mma_place<WIDTH>(row + at, chunk + c));
+    }
+}
+
+/* Bits 2 * h and 2 * h + 1: whether query i + 8 * h keeps the two keys of this thread in the 16 x 8
+ * fragment of queries from i - lane / 4 on and keys from j on. Neighbours draw for each other. */
+static __device__ __forceinline__ uint32_t mma_kept(const AttentionDropout &dropout, int i, int j)
+{
+    const int odd = (int)mma_lane() % 2, group = j / 4 + (int)mma_lane() % 4 / 2;
+    const uint32_t own = dropout.kept(i + 8 * odd, group);
+    const uint32_t other = __shfl_xor_sync(ALL_LANES, own, 1);
+    const uint32_t low = odd ? other : own, high = odd ? own : other;
+    return (low >> 2 * odd & 3) | (high >> 2 * odd & 3) << 2;
+}
+
+/* The same where rows are keys, from j on with j a multiple of 16, and columns queries: bit e is
+ * element e. i: of this thread's first column. The four threads of four keys draw for each other. */
+static __device__ __forceinline__ uint32_t mma_kept_by_keys(const AttentionDropout &dropout, int i,
+                                                            int j)
+{
+    const int g = (int)mma_lane() / 4, draw = g % 4;
+    uint32_t bits = dropout.kept(i + draw % 2, j / 4 + draw / 2 * 2 + g / 4) << 4 * draw, own = 0;
+
+    bits |= __shfl_xor_sync(ALL_LANES, bits, 4);
+    bits |= __shfl_xor_sync(ALL_LANES, bits, 8);
+#pragma unroll
+    for (int e = 0; e < 4; e++)
+        own |= (bits >> (4 * e + draw) & 1) << e;
+    return own;
+}
+
+/* Calls f with the head width as a type, see FmaWidth. */
+template <int W>
+struct MmaWidth {
+    enum { WIDTH = W };
+};
+template <typename F>
+static inline void with_mma_width(int D, F f)
+{
+    switch (D) {
+    case 32:
+        return f(MmaWidth<32>());
+    case 64:
+        return f(MmaWidth<64>());
+    case 80:
+        return f(MmaWidth<80>());
+    case 96:
+        return f(MmaWidth<96>());
+    case 128:
+        return f(MmaWidth<128>());
+    default:
+        return f(MmaWidth<256>());
+    }
+}
+
+/* Calls f with a zero of BF16 or F16. */
+template <typename F>
+static inline void with_half_type(Dtype dtype, F f)
+{
+    if (dtype == BF16)
+        f(bf16());
+    else
+        f(f16());
+}
+
+size_t attention_forward_sm80_shared(int D);
+size_t attention_backward_sm80_shared(int D);
+void attention_forward_sm80(Call *c);
+void attention_backward_sm80(Call *c);
+
+#endif

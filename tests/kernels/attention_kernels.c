@@ -1,0 +1,184 @@
+/* Tests the kernels of attention that there are for BF16, F16 and head widths of their own: against
+ * the definition at the edges of their tiles, each kernel forced by name; and the choice among them.
+ *
+ * Tiles of sm80 are 128 queries and 64 or 32 keys forward, 64 or 128 keys and 64 or 32 queries
+ * backward, half of that for width 256; of f32 32 and 32, for width 256 16 and 16.
+ */
+#include "runtime/graph.h"
+#include "tests/check_attention.h"
+#include "tests/on_device.h"
+#include "tests/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const AttentionCase CASES[] = {
+    {6, {1, 63, 64, 65, 127, 129}, {0}, {0, 1, 2, 3, 4, 5}, 1, 1, 64, .tail = 3},
+    {3, {257, 0, 193}, {0}, {4, 0, 2}, 2, 1, 128, .causal = true},
+    {2, {331, 33}, {0}, {3, 1}, 2, 2, 32, .causal = true, .window = 70, .dropout = 0.2f},
+    {2, {130, 61}, {0}, {0, 1}, 2, 1, 80, .window = 33, .tail = 1},
+    {2, {97, 200}, {0}, {7, 1}, 4, 2, 96, .causal = true, .dropout = 0.1f, .tail = 1},
+    {2, {131, 64}, {0}, {0, 1}, 2, 1, 256, .causal = true, .dropout = 0.1f},
+    {2, {17, 66}, {0}, {0, 1}, 1, 1, 256, .scale = 0.05f, .tail = 2},
+    {1, {150}, {0}, {2}, 1, 1, 128, .dropout = 0.3f},
+    // other keys: none at all, fewer than queries (the first queries see nothing), more
+    {4, {5, 3, 140, 0}, {0, 9, 139, 4}, {0, 1, 2, 3}, 2, 1, 64, .cross = true, .tail = 2},
+    {3, {9, 3, 131}, {4, 150, 260}, {0, 1, 2}, 2, 2, 128, .cross = true, .causal = true},
+    {2,
+     {3, 140},
+     {333, 5},
+     {0, 6},
+     2,
+     1,
+     32,
+     .cross = true,
+     .causal = true,
+     .window = 300,
+     .dropout = 0.5f},
+};
+
+/* Under the thread sanitizer, which is slow, widths that stand for the others. */
+static bool takes_part(const AttentionCase *k)
+{
+#ifdef __SANITIZE_THREAD__
+    return k->D == 32 || k->D == 128;
+#else
+    return k->D > 0;
+#endif
+}
+
+static bool check_kernel(const AttentionCase *k, const AttentionInputs *in,
+                         const AttentionReference *want)
+{
+    const double tolerance = k->dtype == BF16 ? 1.2e-2 : 1.5e-3;
+    OpRun one = {0}, other = {0};
+    bool good = op_run(attention_build, k, in->in, 6, (OpSetting){.dtype = k->dtype}, &one) &&
+                op_run(attention_build, k, in->in, 6, (OpSetting){.dtype = k->dtype}, &other);
+
+    if (good) {
+        good &= attention_near(one.y, want->y, one.y_count, tolerance, "y");
+        good &= CHECK(memcmp(one.y, other.y, (size_t)one.y_count * sizeof(float)) == 0);
+        for (int x = 0; x < (k->cross ? 2 : 1); x++) {
+            const int64_t n = in->in[x].dim[0] * in->in[x].dim[1];
+            good &= attention_near(one.dx[x], want->dx[x], n, tolerance, "dx");
+            good &= CHECK(memcmp(one.dx[x], other.dx[x], (size_t)n * sizeof(float)) == 0);
+        }
+    }
+    op_run_free(&one);
+    op_run_free(&other);
+    return good;
+}
+
+static void agree_with_the_definition(void)
+{
+    static const char *const kernels[] = {NULL, "f32"};
+
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        for (Dtype dtype = BF16; dtype <= F16 && takes_part(&CASES[i]); dtype++) {
+            AttentionCase k = CASES[i];
+            k.dtype = dtype;
+            AttentionInputs in = attention_inputs_open(&k, i);
+            AttentionReference want = attention_reference(&k, &in);
+
+            for (int n = 0; n < (test_on_cpu() ? 1 : 2); n++) {
+                k.kernel = kernels[n];
+                if (!check_kernel(&k, &in, &want))
+                    printf("  case %zu, %s, kernel %s\n", i, dtype_name(dtype),
+                           k.kernel ? k.kernel : "chosen");
+            }
+            attention_reference_free(&want);
+            attention_inputs_close(&in);
+        }
+}
+
+/* Gradients that are added to what is there; and what is kept for backward changes nothing. */
+static void add_and_keep(void)
+{
+    AttentionCase k = {2, {70, 129}, {0}, {0, 1}, 2, 1, 32, .causal = true, .tail = 2};
+
+    for (k.dtype = BF16; k.dtype <= F16; k.dtype++) {
+        AttentionInputs in = attention_inputs_open(&k, 5);
+        const int64_t n = in.in[0].dim[0] * in.in[0].dim[1];
+        double *doubled = calloc((size_t)n, sizeof *doubled);
+        OpRun once = {0}, twice = {0}, alone = {0};
+
+        if (op_run(attention_build, &k, in.in, 6, (OpSetting){.dtype = k.dtype}, &once) &&
+            op_run(attention_build, &k, in.in, 6, (OpSetting){.dtype = k.dtype, .twice = true},
+                   &twice) &&
+            op_run(attention_build, &k, in.in, 6, (OpSetting){.dtype = k.dtype, .inference = true},
+                   &alone)) {
+            for (int64_t i = 0; i < n; i++)
+                doubled[i] = 2 * (double)once.dx[0][i];
+            attention_near(twice.dx[0], doubled, n, k.dtype == BF16 ? 4e-3 : 5e-4, "sum");
+            CHECK(memcmp(once.y, alone.y, (size_t)once.y_count * sizeof(float)) == 0);
+        }
+        op_run_free(&once);
+        op_run_free(&twice);
+        op_run_free(&alone);
+        free(doubled);
+        attention_inputs_close(&in);
+    }
+}
+
+static void check_choice(AttentionCase k, Status code, const char *text)
+{
+    AttentionInputs in = attention_inputs_open(&k, 0);
+    Device *device = NULL;
+
+    if (!CHECK_OK(test_device_open(test_device(), 1, &device)))
+        return;
+    Graph *g = graph_new(device, (GraphOptions){.training = true});
+    Tensor *x[6] = {NULL};
+    Arena arena = {0};
+    for (int i = 0; i < 6; i++)
+        if (in.in[i].ndim)
+            x[i] =
+                graph_state(g, "x", in.in[i].places ? I32 : k.dtype, in.in[i].ndim, in.in[i].dim);
+    attention_build(g, x, k.dtype, &k);
+    Status s = graph_status(g);
+    s = s ? s : graph_plan(g);
+    s = s ? s : arena_open(&arena, device, graph_bytes(g) + ARENA_ALIGNMENT);
+    s = s ? s : graph_compile(g, &arena);
+    if (!CHECK(s == code && (!code || strstr(status_text(), text))))
+        printf("  got \"%s\", wanted \"%s\"\n", s ? status_text() : "no error", text);
+    graph_free(g);
+    arena_close(&arena);
+    device_close(device);
+    attention_inputs_close(&in);
+}
+
+static void can_be_forced_by_name(void)
+{
+    AttentionCase k = {1, {4}, {0}, {0}, 1, 1, 64, .dtype = BF16};
+
+    if (test_on_cpu()) {
+        SKIP("the CPU has one kernel");
+        return;
+    }
+    k.kernel = "sm80";
+    check_choice(k, OK, "");
+    k.kernel = "auto";
+    check_choice(k, OK, "");
+    k.kernel = "paper";
+    check_choice(k, E_CONFIG, "kernel.attention: paper is not one of sm80, f32");
+    k.kernel = "a name that is longer than any";
+    check_choice(k, E_CONFIG, "expected names of 1 to 23 letters");
+    k.kernel = "sm80", k.dtype = F32;
+    check_choice(k, E_DEVICE, "kernel sm80: has no form for f32");
+    k.dtype = BF16, k.D = 72;
+    check_choice(k, E_DEVICE, "kernel sm80: has no form for heads of width 72");
+    k.D = 64, k.scale = -1;
+    check_choice(k, E_DEVICE, "a scale above 0");
+    k.kernel = NULL;
+    check_choice(k, OK, "");
+    k.D = 264;
+    check_choice(k, E_DEVICE, "heads of width 264 are wider than the 256");
+}
+
+int main(void)
+{
+    RUN(agree_with_the_definition);
+    RUN(add_and_keep);
+    RUN(can_be_forced_by_name);
+    return test_result();
+}
