@@ -6,7 +6,8 @@
 #include "kernels/adamw.h"
 #include "kernels/elementwise.cuh"
 
-enum { ADAMW_BLOCK = 256, ADAMW_BLOCKS = 2048, ADAMW_RUN = 4 };
+enum { ADAMW_BLOCK = 256, ADAMW_RUN = 4 };
+static const unsigned ADAMW_BLOCKS = 2048; // at most; each then works out the correction once
 
 namespace
 {

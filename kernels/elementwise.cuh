@@ -17,7 +17,8 @@
 
 #include <type_traits>
 
-enum { ELEMENTWISE_BLOCK = 256, ELEMENTWISE_GRID_ROWS = 65535 };
+static const unsigned ELEMENTWISE_BLOCK = 256;      // threads
+static const int64_t ELEMENTWISE_GRID_ROWS = 65535; // blocks; CUDA's limit in this direction
 
 /* A run of n columns from `column` on. */
 struct Place {
