@@ -2,11 +2,12 @@
  *
  * One pass over memory: gradient, both moments and the master are read, all but the gradient are
  * written, the copy is made while its master is in cache. */
+#include "kernels/adamw.h"
+
 #include "kernels/inputs.h"
 #include "kernels/ops.h"
 #include "kernels/vector.h"
 
-enum { MASTER, GRADIENT, M, V, COPY, SCALARS, TRAINING, COUNTERS };
 enum { ADAMW_CHUNK = 4096 };
 
 static Status adamw_shape(Call *c)
@@ -106,7 +107,7 @@ CLONES static void adamw_forward_cpu(Call *c)
 const Op adamw_op = {
     .name = "adamw",
     .shape = adamw_shape,
-    .forward = {adamw_forward_cpu},
+    .forward = {adamw_forward_cpu, IF_CUDA(adamw_forward_cuda)},
     .scatters = 1u << MASTER | 1u << M | 1u << V | 1u << COPY,
 };
 

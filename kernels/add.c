@@ -66,8 +66,8 @@ static void add_backward_cpu(Call *c)
 const Op add_op = {
     .name = "add",
     .shape = add_shape,
-    .forward = {add_forward_cpu},
-    .backward = {add_backward_cpu},
+    .forward = {add_forward_cpu, IF_CUDA(add_forward_cuda)},
+    .backward = {add_backward_cpu, IF_CUDA(add_backward_cuda)},
     .in_place = 1u << 0,
     .backward_in_place = 1u << 0,
     .cheap = true,

@@ -1,24 +1,20 @@
 /* dropout.c - y = x m / (1 - p), m = 1 with probability 1 - p, else 0; dx = dy m / (1 - p).
  *
  * m is drawn by place (runtime/philox.h) in both passes and never kept. */
+#include "kernels/dropout.h"
+
 #include "kernels/draw.h"
 #include "kernels/inputs.h"
 #include "kernels/ops.h"
 #include "kernels/vector.h"
 
-enum { X, SAMPLE, POSITION, STEP };
-
-typedef struct DropoutArgs {
-    float p;
-} DropoutArgs;
-
 static Status dropout_shape(Call *c)
 {
-    const DropoutArgs *args = c->args;
+    const float *p = c->args;
     Status s = input_float(c, X, "x");
 
-    if (!s && !(args->p > 0 && args->p <= 1))
-        s = fail(E_CONFIG, "dropout: probability %g, expected 0 to 1", (double)args->p);
+    if (!s && !(*p > 0 && *p <= 1))
+        s = fail(E_CONFIG, "dropout: probability %g, expected 0 to 1", (double)*p);
     if (!s)
         s = input_integers(c, SAMPLE, tensor_rows(c->in[X]), "sample");
     if (!s)
@@ -38,7 +34,7 @@ typedef struct Draw {
 static Draw draw_of(const Call *c)
 {
     const int32_t *step = c->in[STEP]->data;
-    const float p = ((const DropoutArgs *)c->args)->p;
+    const float p = *(const float *)c->args;
 
     return (Draw){.key0 = (uint32_t)step[STEP_SEED],
                   .key1 = c->site * 65536u,
@@ -93,8 +89,8 @@ static void dropout_backward_cpu(Call *c)
 const Op dropout_op = {
     .name = "dropout",
     .shape = dropout_shape,
-    .forward = {dropout_forward_cpu},
-    .backward = {dropout_backward_cpu},
+    .forward = {dropout_forward_cpu, IF_CUDA(dropout_forward_cuda)},
+    .backward = {dropout_backward_cpu, IF_CUDA(dropout_backward_cuda)},
     .reads_inputs = 1u << SAMPLE | 1u << POSITION | 1u << STEP,
     .in_place = 1u << 0,
     .backward_in_place = 1u << X,
@@ -104,11 +100,9 @@ const Op dropout_op = {
 
 Tensor *op_dropout(Graph *g, Tensor *x, const Rows *rows, Tensor *step, float p)
 {
-    const DropoutArgs args = {p};
-
     if (p == 0 || !graph_is_training(g)) // NaN goes on to be refused
         return x;
-    return call_result(graph_record(g, &dropout_op, INPUTS(x, rows->sample, rows->position, step),
-                                    &args, sizeof args),
-                       0);
+    return call_result(
+        graph_record(g, &dropout_op, INPUTS(x, rows->sample, rows->position, step), &p, sizeof p),
+        0);
 }

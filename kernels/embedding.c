@@ -2,6 +2,8 @@
  *
  * An id outside its table, which a reader of data lets through by mistake alone, is a row of zeros.
  * Rows beyond the true count are zero in both passes, whatever their ids. */
+#include "kernels/embedding.h"
+
 #include "kernels/inputs.h"
 #include "kernels/ops.h"
 #include "kernels/scatter.h"
@@ -9,15 +11,9 @@
 
 #include <inttypes.h>
 
-enum { OFFSETS, IDS, TABLE, EMBEDDING_TABLES = 3 }; // then ids and table of the others
-
-typedef struct EmbeddingArgs {
-    Dtype dtype;
-} EmbeddingArgs;
-
 static Status embedding_shape(Call *c)
 {
-    const EmbeddingArgs *args = c->args;
+    const Dtype *dtype = c->args;
     Status s = input_integers(c, OFFSETS, -1, "offsets");
 
     if (!s)
@@ -39,11 +35,10 @@ static Status embedding_shape(Call *c)
     }
     if (!s && tensor_size(c->in[OFFSETS]) < 1)
         s = fail(E_SHAPE, "embedding: offsets are empty");
-    if (!s && !dtype_is_float(args->dtype))
-        s = fail(E_DTYPE, "embedding: output is %s, expected f32, bf16 or f16",
-                 dtype_name(args->dtype));
+    if (!s && !dtype_is_float(*dtype))
+        s = fail(E_DTYPE, "embedding: output is %s, expected f32, bf16 or f16", dtype_name(*dtype));
     if (!s)
-        call_output(c, 0, args->dtype, DIMS(tensor_size(c->in[IDS]), tensor_columns(c->in[TABLE])));
+        call_output(c, 0, *dtype, DIMS(tensor_size(c->in[IDS]), tensor_columns(c->in[TABLE])));
     return s ? s : graph_status(c->graph);
 }
 
@@ -111,19 +106,17 @@ static void embedding_backward_cpu(Call *c)
 const Op embedding_op = {
     .name = "embedding",
     .shape = embedding_shape,
-    .prepare = {embedding_prepare_cpu},
-    .forward = {embedding_forward_cpu},
-    .backward = {embedding_backward_cpu},
+    .prepare = {embedding_prepare_cpu, IF_CUDA(embedding_prepare_cuda)},
+    .forward = {embedding_forward_cpu, IF_CUDA(embedding_forward_cuda)},
+    .backward = {embedding_backward_cpu, IF_CUDA(embedding_backward_cuda)},
     .reads_inputs = 1u << OFFSETS | 1u << IDS | 1u << (IDS + 2) | 1u << (IDS + 4),
 };
 
 Tensor *op_embedding(Graph *g, const Rows *rows, Dtype dtype, Tensor *ids, Tensor *table,
                      Tensor *ids2, Tensor *table2, Tensor *ids3, Tensor *table3)
 {
-    const EmbeddingArgs args = {dtype};
-
     return call_result(graph_record(g, &embedding_op,
                                     INPUTS(rows->offsets, ids, table, ids2, table2, ids3, table3),
-                                    &args, sizeof args),
+                                    &dtype, sizeof dtype),
                        0);
 }

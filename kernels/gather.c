@@ -51,9 +51,9 @@ static void gather_backward_cpu(Call *c)
 const Op gather_op = {
     .name = "gather",
     .shape = gather_shape,
-    .prepare = {gather_prepare_cpu},
-    .forward = {gather_forward_cpu},
-    .backward = {gather_backward_cpu},
+    .prepare = {gather_prepare_cpu, IF_CUDA(gather_prepare_cuda)},
+    .forward = {gather_forward_cpu, IF_CUDA(gather_forward_cuda)},
+    .backward = {gather_backward_cpu, IF_CUDA(gather_backward_cuda)},
     .reads_inputs = 1u << INDEX,
     .cheap = true,
 };

@@ -2,13 +2,14 @@
  *
  * The sum of squares is taken in double precision, in slices of NORM_SLICE elements that are then
  * added in their order: the bits do not depend on the number of threads. */
+#include "kernels/global_norm.h"
+
 #include "kernels/inputs.h"
 #include "kernels/ops.h"
 #include "kernels/vector.h"
 
 #include <float.h>
 
-enum { GRADIENT, TRAINING, COUNTERS };
 enum { NORM_SLICE = 1 << 16 };
 
 static int64_t slices_of(const Call *c)
@@ -111,8 +112,8 @@ static void global_norm_forward_cpu(Call *c)
 const Op global_norm_op = {
     .name = "global_norm",
     .shape = global_norm_shape,
-    .prepare = {global_norm_prepare_cpu},
-    .forward = {global_norm_forward_cpu},
+    .prepare = {global_norm_prepare_cpu, IF_CUDA(global_norm_prepare_cuda)},
+    .forward = {global_norm_forward_cpu, IF_CUDA(global_norm_forward_cuda)},
     .scatters = 1u << TRAINING | 1u << COUNTERS,
 };
 

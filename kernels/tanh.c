@@ -58,8 +58,8 @@ CLONES static void tanh_backward_cpu(Call *c)
 const Op tanh_op = {
     .name = "tanh",
     .shape = tanh_shape,
-    .forward = {tanh_forward_cpu},
-    .backward = {tanh_backward_cpu},
+    .forward = {tanh_forward_cpu, IF_CUDA(tanh_forward_cuda)},
+    .backward = {tanh_backward_cpu, IF_CUDA(tanh_backward_cuda)},
     .reads_outputs = 1u << 0,
     .in_place = 1u << 0,
     .backward_in_place = 1u << 0,

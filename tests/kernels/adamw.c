@@ -2,6 +2,7 @@
 #include "kernels/ops.h"
 #include "runtime/half.h"
 #include "tests/check_op.h"
+#include "tests/on_device.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -16,6 +17,8 @@ typedef struct Run {
     int32_t counters[TRAINING_INTEGERS];
     int64_t P;
     Dtype copy_dtype;
+    bool no_copy;
+    int shift; // elements by which the arrays miss the start of their memory
 } Run;
 
 static void run_open(Run *r, int64_t P)
@@ -35,38 +38,67 @@ static void run_close(Run *r)
     free(r->w), free(r->gradient), free(r->m), free(r->v), free(r->copy);
 }
 
-static Tensor *give(Graph *g, const char *name, Dtype dtype, int64_t n, void *data)
-{
-    Tensor *x = graph_state(g, name, dtype, DIMS(n));
+/* The arrays of a run on the device, each `shift` elements behind the start of its memory. */
+enum { W, GRADIENT, M, V, COPY, SCALARS, TRAINING, COUNTERS, ARRAYS };
+typedef struct Mirror {
+    void *host, *memory;
+    size_t bytes, shift;
+    Tensor *tensor;
+} Mirror;
 
-    if (x)
-        x->data = data;
-    return x;
+static void mirror_open(Mirror *m, Device *d, Graph *g, Dtype dtype, int64_t n, void *host,
+                        int shift)
+{
+    const size_t size = dtype_size(dtype);
+
+    *m = (Mirror){.host = host, .bytes = (size_t)n * size, .shift = (size_t)shift * size};
+    m->memory = on_device(d, NULL, m->bytes + m->shift);
+    m->tensor = graph_state(g, "array", dtype, DIMS(n));
+    if (m->tensor)
+        m->tensor->data = (char *)m->memory + m->shift;
+    to_device(d, (char *)m->memory + m->shift, host, m->bytes);
 }
 
+static void mirror_close(Mirror *m, Device *d)
+{
+    from_device(d, m->host, (char *)m->memory + m->shift, m->bytes);
+    on_device_free(d, m->memory, m->bytes + m->shift);
+}
+
+/* `times` updates on the device under test. */
 static Status update(Run *r, AdamwArgs args, int threads, int times)
 {
     Device *d;
     Arena arena = {0};
-    Status s = device_open("cpu", threads, &d);
+    Mirror m[ARRAYS];
+    Status s = test_device_open(test_device(), threads, &d);
 
     if (s)
         return s;
     Graph *g = graph_new(d, (GraphOptions){0});
-    op_adamw(g, give(g, "master", F32, r->P, r->w), give(g, "gradient", F32, r->P, r->gradient),
-             give(g, "m", F32, r->P, r->m), give(g, "v", F32, r->P, r->v),
-             r->copy ? give(g, "copy", r->copy_dtype, r->P, r->copy) : NULL,
-             give(g, "scalars", F32, STEP_SCALARS, r->scalars),
-             give(g, "training", F32, TRAINING_SCALARS, r->training),
-             give(g, "counters", I32, TRAINING_INTEGERS, r->counters), args);
+    void *const array[] = {r->w, r->gradient, r->m, r->v};
+    for (int i = W; i <= V; i++)
+        mirror_open(&m[i], d, g, F32, r->P, array[i], r->shift);
+    mirror_open(&m[COPY], d, g, r->copy_dtype, r->P, r->copy, r->shift);
+    mirror_open(&m[SCALARS], d, g, F32, STEP_SCALARS, r->scalars, 0);
+    mirror_open(&m[TRAINING], d, g, F32, TRAINING_SCALARS, r->training, 0);
+    mirror_open(&m[COUNTERS], d, g, I32, TRAINING_INTEGERS, r->counters, 0);
+    op_adamw(g, m[W].tensor, m[GRADIENT].tensor, m[M].tensor, m[V].tensor,
+             r->no_copy ? NULL : m[COPY].tensor, m[SCALARS].tensor, m[TRAINING].tensor,
+             m[COUNTERS].tensor, args);
     s = arena_open(&arena, d, ARENA_ALIGNMENT);
     if (!s)
         s = graph_compile(g, &arena);
     for (int i = 0; i < times && !s; i++) {
         r->counters[TRAINING_APPLIED]++; // op_global_norm's part
+        to_device(d, m[COUNTERS].memory, r->counters, sizeof r->counters);
         s = graph_run(g, NULL);
     }
+    if (!s)
+        s = d->table->synchronise(d, NULL);
     graph_free(g);
+    for (int i = 0; i < ARRAYS; i++)
+        mirror_close(&m[i], d);
     arena_close(&arena);
     device_close(d);
     return s;
@@ -167,6 +199,43 @@ static void same_bits_with_one_thread_and_two(void)
     run_close(&two);
 }
 
+/* Odd lengths and places, where nothing is aligned, and the other forms of the copy. */
+static void neither_place_nor_copy_changes_bits(void)
+{
+    static const int64_t length[] = {1, 3, 4, 5, 1023, 1025, 4099};
+    const AdamwArgs args = {0.9f, 0.999f, 1e-8f, 0.1f, true, 1};
+
+    for (size_t i = 0; i < sizeof length / sizeof *length; i++)
+        for (int shift = 0; shift < 4; shift++) {
+            const size_t bytes = (size_t)length[i] * sizeof(float);
+            Run base, other;
+            run_open(&base, length[i]);
+            run_open(&other, length[i]);
+            base.copy_dtype = F32; // a copy of the same numbers
+            other.copy_dtype = F16;
+            other.shift = shift;
+            other.no_copy = shift == 3;
+            CHECK_OK(update(&base, args, 1, 2));
+            CHECK_OK(update(&other, args, 1, 2));
+            CHECK(memcmp(base.w, other.w, bytes) == 0 && memcmp(base.v, other.v, bytes) == 0);
+            CHECK(memcmp(base.w, base.copy, bytes) == 0 && memcmp(base.m, other.m, bytes) == 0);
+            for (int64_t k = 0; k < length[i]; k++)
+                if (!CHECK(other.copy[k] == (shift == 3 ? 0 : f16_from_float(other.w[k]))))
+                    break;
+            run_close(&base);
+            run_close(&other);
+        }
+}
+
+static Tensor *give(Graph *g, const char *name, Dtype dtype, int64_t n, void *data)
+{
+    Tensor *x = graph_state(g, name, dtype, DIMS(n));
+
+    if (x)
+        x->data = data;
+    return x;
+}
+
 static void refuses_lengths_that_differ(void)
 {
     Device *d;
@@ -191,6 +260,7 @@ int main(void)
     RUN(without_bias_correction);
     RUN(a_skipped_update_changes_nothing);
     RUN(same_bits_with_one_thread_and_two);
+    RUN(neither_place_nor_copy_changes_bits);
     RUN(refuses_lengths_that_differ);
     return test_result();
 }
