@@ -71,6 +71,12 @@ static Status use(const Device *d)
     return checked(d, "choosing the card", cudaSetDevice(d->index));
 }
 
+/* The same for what only lets go: it must not replace the message of what went wrong before. */
+static bool used(const Device *d)
+{
+    return cudaSetDevice(d->index) == cudaSuccess;
+}
+
 static Status cuda_allocate(Device *d, size_t bytes, void **out)
 {
     void *memory = NULL;
@@ -102,7 +108,7 @@ static Status cuda_allocate(Device *d, size_t bytes, void **out)
 static void cuda_release(Device *d, void *memory, size_t bytes)
 {
     (void)bytes;
-    if (!use(d))
+    if (used(d))
         (void)cudaFree(memory);
 }
 
@@ -126,7 +132,7 @@ static Status cuda_allocate_host(Device *d, size_t bytes, void **out)
 static void cuda_release_host(Device *d, void *memory, size_t bytes)
 {
     (void)bytes;
-    if (!use(d))
+    if (used(d))
         (void)cudaFreeHost(memory);
 }
 
@@ -218,7 +224,7 @@ static Status cuda_stream_open(Device *d, Stream **out)
 
 static void cuda_stream_close(Device *d, Stream *s)
 {
-    if (s && !use(d))
+    if (s && used(d))
         (void)cudaStreamDestroy(stream_of(d, s));
 }
 
@@ -241,7 +247,7 @@ static Status cuda_event_open(Device *d, Event **out)
 
 static void cuda_event_close(Device *d, Event *e)
 {
-    if (e && !use(d))
+    if (e && used(d))
         (void)cudaEventDestroy(event_of(e));
 }
 
@@ -320,7 +326,7 @@ static Status cuda_capture_run(Device *d, Capture *c, Stream *s)
 
 static void cuda_capture_close(Device *d, Capture *c)
 {
-    if (c && !use(d))
+    if (c && used(d))
         (void)cudaGraphExecDestroy(c->graph);
     free(c);
 }
@@ -329,7 +335,7 @@ static void cuda_close(Device *d)
 {
     CudaDevice *state = static_cast<CudaDevice *>(d->state);
 
-    if (!use(d))
+    if (used(d))
         (void)cudaStreamDestroy(state->first);
     free(state);
 }
