@@ -26,6 +26,7 @@ static const int64_t ADD_THREADS = 256, ADD_MOST_BLOCKS = 1024;
 
 struct CudaDevice {
     cudaStream_t first;
+    const char *fault_of, *fault; // of a library, since the last check()
 };
 
 struct Capture {
@@ -40,6 +41,16 @@ static cudaStream_t stream_of(const Device *d, const Stream *s)
 extern "C" void *device_stream(const Device *d, const Stream *s)
 {
     return (void *)stream_of(d, s);
+}
+
+extern "C" void device_fault(Device *d, const char *library, const char *answer)
+{
+    CudaDevice *state = static_cast<CudaDevice *>(d->state);
+
+    if (state->fault)
+        return;
+    state->fault_of = library;
+    state->fault = answer;
 }
 
 /* What CUDA says, with what to do about it where that is known. */
@@ -207,7 +218,13 @@ static Status cuda_synchronise(Device *d, Stream *s)
 
 static Status cuda_check(Device *d)
 {
-    return checked(d, "a launch", cudaGetLastError());
+    CudaDevice *state = static_cast<CudaDevice *>(d->state);
+    const char *fault = state->fault;
+
+    state->fault = nullptr;
+    return fault ? fail(E_DEVICE, "device %s:%d: %s answers %s", d->name, d->index, state->fault_of,
+                        fault)
+                 : checked(d, "a launch", cudaGetLastError());
 }
 
 static Status cuda_stream_open(Device *d, Stream **out)
