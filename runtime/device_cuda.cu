@@ -26,6 +26,7 @@ static const int64_t ADD_THREADS = 256, ADD_MOST_BLOCKS = 1024;
 
 struct CudaDevice {
     cudaStream_t first;
+    const char *fault_of, *fault; // of a library, since the last check()
 };
 
 struct Capture {
@@ -40,6 +41,16 @@ static cudaStream_t stream_of(const Device *d, const Stream *s)
 extern "C" void *device_stream(const Device *d, const Stream *s)
 {
     return (void *)stream_of(d, s);
+}
+
+extern "C" void device_fault(Device *d, const char *library, const char *answer)
+{
+    CudaDevice *state = static_cast<CudaDevice *>(d->state);
+
+    if (state->fault)
+        return;
+    state->fault_of = library;
+    state->fault = answer;
 }
 
 /* What CUDA says, with what to do about it where that is known. */
@@ -69,6 +80,12 @@ static Status checked(const Device *d, const char *what, cudaError_t e)
 static Status use(const Device *d)
 {
     return checked(d, "choosing the card", cudaSetDevice(d->index));
+}
+
+/* The same for what only lets go: it must not replace the message of what went wrong before. */
+static bool used(const Device *d)
+{
+    return cudaSetDevice(d->index) == cudaSuccess;
 }
 
 static Status cuda_allocate(Device *d, size_t bytes, void **out)
@@ -102,7 +119,7 @@ static Status cuda_allocate(Device *d, size_t bytes, void **out)
 static void cuda_release(Device *d, void *memory, size_t bytes)
 {
     (void)bytes;
-    if (!use(d))
+    if (used(d))
         (void)cudaFree(memory);
 }
 
@@ -126,7 +143,7 @@ static Status cuda_allocate_host(Device *d, size_t bytes, void **out)
 static void cuda_release_host(Device *d, void *memory, size_t bytes)
 {
     (void)bytes;
-    if (!use(d))
+    if (used(d))
         (void)cudaFreeHost(memory);
 }
 
@@ -201,7 +218,13 @@ static Status cuda_synchronise(Device *d, Stream *s)
 
 static Status cuda_check(Device *d)
 {
-    return checked(d, "a launch", cudaGetLastError());
+    CudaDevice *state = static_cast<CudaDevice *>(d->state);
+    const char *fault = state->fault;
+
+    state->fault = nullptr;
+    return fault ? fail(E_DEVICE, "device %s:%d: %s answers %s", d->name, d->index, state->fault_of,
+                        fault)
+                 : checked(d, "a launch", cudaGetLastError());
 }
 
 static Status cuda_stream_open(Device *d, Stream **out)
@@ -218,7 +241,7 @@ static Status cuda_stream_open(Device *d, Stream **out)
 
 static void cuda_stream_close(Device *d, Stream *s)
 {
-    if (s && !use(d))
+    if (s && used(d))
         (void)cudaStreamDestroy(stream_of(d, s));
 }
 
@@ -241,7 +264,7 @@ static Status cuda_event_open(Device *d, Event **out)
 
 static void cuda_event_close(Device *d, Event *e)
 {
-    if (e && !use(d))
+    if (e && used(d))
         (void)cudaEventDestroy(event_of(e));
 }
 
@@ -320,7 +343,7 @@ static Status cuda_capture_run(Device *d, Capture *c, Stream *s)
 
 static void cuda_capture_close(Device *d, Capture *c)
 {
-    if (c && !use(d))
+    if (c && used(d))
         (void)cudaGraphExecDestroy(c->graph);
     free(c);
 }
@@ -329,7 +352,7 @@ static void cuda_close(Device *d)
 {
     CudaDevice *state = static_cast<CudaDevice *>(d->state);
 
-    if (!use(d))
+    if (used(d))
         (void)cudaStreamDestroy(state->first);
     free(state);
 }

@@ -4,8 +4,6 @@
 
 #include <inttypes.h>
 
-static const float ONE = 1;
-
 /* A failure here stays with the device, which graph_run() asks after each instruction. */
 static void ignore(Status s)
 {
@@ -34,10 +32,15 @@ static Status one_shape(Call *c)
     return graph_status(c->graph);
 }
 
+/* The bytes of 1.0F, 00 00 80 3F: a recorded graph must not come back to memory of the host. */
 static void one_run(Call *c)
 {
-    ignore(
-        c->device->table->copy(c->device, c->stream, c->out[0]->data, &ONE, sizeof ONE, TO_DEVICE));
+    const DeviceTable *t = c->device->table;
+    char *to = c->out[0]->data;
+
+    ignore(t->fill(c->device, c->stream, to, 0, sizeof(float)));
+    ignore(t->fill(c->device, c->stream, to + 2, 0x80, 1));
+    ignore(t->fill(c->device, c->stream, to + 3, 0x3F, 1));
 }
 
 static Status store_shape(Call *c)

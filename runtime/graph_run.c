@@ -1,7 +1,8 @@
 /* graph_run.c - replays a compiled graph; where asked, checks every number it makes.
  *
  * On a device that captures, the first two runs are plain (libraries set themselves up), the third
- * is recorded, later ones replay the recording with one call.
+ * is recorded, later ones replay the recording with one call. There a kernel's fault shows late: the
+ * first run waits after each instruction, so that it can name the one at fault.
  */
 #include "runtime/graph_parts.h"
 
@@ -93,11 +94,15 @@ static Status hunt_nan(const Graph *g, int at, Stream *s)
 
 static Status replay(Graph *g, Stream *stream)
 {
+    const bool first = g->runs == 0;
+
     for (int i = 0; i < g->call_count; i++) {
         Call *c = g->call[i];
         c->stream = stream;
         c->run(c);
         Status s = g->device->table->check(g->device);
+        if (!s && first && g->device->table->capture_begin)
+            s = g->device->table->synchronise(g->device, stream);
         if (s)
             return name_instruction(g, i, s);
         s = g->options.hunt_nan ? hunt_nan(g, i, stream) : OK;
@@ -133,6 +138,7 @@ Status graph_run(Graph *g, Stream *stream)
         return s;
     if (g->device->table->capture_begin && !g->options.hunt_nan && g->runs >= RUNS_BEFORE_CAPTURE)
         return record_capture(g, stream);
+    s = replay(g, stream);
     g->runs++;
-    return replay(g, stream);
+    return s;
 }

@@ -7,15 +7,28 @@
 
 enum { HOST_BATCHES = 2 };
 
+/* Host memory that a copy may still be reading. */
+typedef struct Outgoing {
+    void *memory;
+    Event *sent;
+    bool underway;
+} Outgoing;
+
+/* Step scalars and integers as they lie behind one another on the device. */
+typedef struct StepNumbers {
+    float scalars[ARENA_ALIGNMENT / sizeof(float)];
+    int32_t integers[STEP_INTEGERS];
+} StepNumbers;
+
 struct BatchBuffers {
     Device *device;
     const BatchField *field;
     int fields;
     BatchShape capacity;
     HostBatch host[HOST_BATCHES];
-    void *host_memory[HOST_BATCHES];
+    Outgoing batch[HOST_BATCHES], step[HOST_BATCHES];
     size_t host_bytes;
-    int next;
+    int next, next_step;
     Arena arena;
     HostBatch on_device; // device addresses
     float *scalars;
@@ -46,6 +59,41 @@ static size_t lay_out(const BatchBuffers *b, HostBatch *h, char *memory)
     return at;
 }
 
+static Status outgoing_open(const BatchBuffers *b, size_t bytes, Outgoing *o)
+{
+    const DeviceTable *t = b->device->table;
+    const Status s = t->allocate_host(b->device, bytes, &o->memory);
+
+    return s ? s : t->event_open(b->device, &o->sent);
+}
+
+static void outgoing_close(const BatchBuffers *b, size_t bytes, Outgoing *o)
+{
+    const DeviceTable *t = b->device->table;
+
+    if (o->sent)
+        t->event_close(b->device, o->sent);
+    if (o->memory)
+        t->release_host(b->device, o->memory, bytes);
+}
+
+/* Its memory may be written again. */
+static Status outgoing_wait(const BatchBuffers *b, Outgoing *o)
+{
+    const Status s = o->underway ? b->device->table->event_synchronise(b->device, o->sent) : OK;
+
+    o->underway = false;
+    return s;
+}
+
+static Status outgoing_mark(const BatchBuffers *b, Outgoing *o, Stream *stream)
+{
+    const Status s = b->device->table->event_record(b->device, o->sent, stream);
+
+    o->underway = !s;
+    return s;
+}
+
 Status batch_open(Device *d, const BatchField fields[], BatchShape capacity, BatchBuffers **out)
 {
     BatchBuffers *b = calloc(1, sizeof *b);
@@ -67,9 +115,11 @@ Status batch_open(Device *d, const BatchField fields[], BatchShape capacity, Bat
     }
     b->host_bytes = bytes;
     for (int i = 0; i < HOST_BATCHES && !s; i++) {
-        s = d->table->allocate_host(d, bytes, &b->host_memory[i]);
+        s = outgoing_open(b, bytes, &b->batch[i]);
         if (!s)
-            lay_out(b, &b->host[i], b->host_memory[i]);
+            s = outgoing_open(b, sizeof(StepNumbers), &b->step[i]);
+        if (!s)
+            lay_out(b, &b->host[i], b->batch[i].memory);
         b->host[i].capacity = capacity;
     }
     if (s)
@@ -83,9 +133,10 @@ void batch_close(BatchBuffers *b)
 {
     if (!b)
         return;
-    for (int i = 0; i < HOST_BATCHES; i++)
-        if (b->host_memory[i])
-            b->device->table->release_host(b->device, b->host_memory[i], b->host_bytes);
+    for (int i = 0; i < HOST_BATCHES; i++) {
+        outgoing_close(b, b->host_bytes, &b->batch[i]);
+        outgoing_close(b, sizeof(StepNumbers), &b->step[i]);
+    }
     arena_close(&b->arena);
     free(b);
 }
@@ -100,14 +151,16 @@ size_t batch_bytes(const BatchBuffers *b)
     return b->arena.bytes;
 }
 
-HostBatch *batch_next(BatchBuffers *b)
+Status batch_next(BatchBuffers *b, HostBatch **out)
 {
     HostBatch *h = &b->host[b->next];
+    const Status s = outgoing_wait(b, &b->batch[b->next]);
 
     b->next = (b->next + 1) % HOST_BATCHES;
     h->used = (BatchShape){0};
     h->offsets[0] = 0;
-    return h;
+    *out = h;
+    return s;
 }
 
 int64_t batch_append(HostBatch *h, int64_t length, int64_t sample)
@@ -144,7 +197,7 @@ Status batch_upload(BatchBuffers *b, const HostBatch *h, BatchShape bucket, Stre
     for (int i = 0; i < b->fields && !status; i++)
         status = t->copy(b->device, s, d->field[i], h->field[i],
                          field_count(&b->field[i], h->used) * sizeof(int32_t), TO_DEVICE);
-    return status;
+    return status ? status : outgoing_mark(b, &b->batch[h - b->host], s);
 }
 
 static Tensor *state(Graph *g, const char *name, Dtype dtype, int64_t count, int width, void *data)
@@ -177,13 +230,17 @@ void batch_record(BatchBuffers *b, Graph *g, BatchShape bucket, BatchTensors *ou
 Status batch_upload_step(BatchBuffers *b, const float scalars[STEP_SCALARS],
                          const int32_t integers[STEP_INTEGERS], Stream *s)
 {
-    const DeviceTable *t = b->device->table;
-    Status status =
-        t->copy(b->device, s, b->scalars, scalars, STEP_SCALARS * sizeof *scalars, TO_DEVICE);
+    Outgoing *o = &b->step[b->next_step];
+    StepNumbers *numbers = o->memory;
+    Status status = outgoing_wait(b, o);
 
-    return status ? status
-                  : t->copy(b->device, s, b->integers, integers, STEP_INTEGERS * sizeof *integers,
-                            TO_DEVICE);
+    b->next_step = (b->next_step + 1) % HOST_BATCHES;
+    memcpy(numbers->scalars, scalars, STEP_SCALARS * sizeof *scalars);
+    memcpy(numbers->integers, integers, sizeof numbers->integers);
+    if (!status)
+        status =
+            b->device->table->copy(b->device, s, b->scalars, numbers, sizeof *numbers, TO_DEVICE);
+    return status ? status : outgoing_mark(b, o, s);
 }
 
 BatchShape batch_bucket(BatchShape used, BatchShape capacity)

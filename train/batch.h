@@ -2,7 +2,7 @@
  *
  * A recipe names the I32 fields of its batches: per row (token ids) or per sequence (targets). The
  * BatchBuffers own device memory for the largest bucket, at addresses that never change, and two
- * host batches, so that one is filled while the other is on its way.
+ * host batches (pinned memory on a GPU), so that one is filled while the other is on its way.
  */
 #ifndef TRAIN_BATCH_H
 #define TRAIN_BATCH_H
@@ -38,8 +38,9 @@ void batch_close(BatchBuffers *b); // accepts NULL
 BatchShape batch_capacity(const BatchBuffers *b);
 size_t batch_bytes(const BatchBuffers *b); // on the device
 
-/* The next host batch, empty; the one before it may still be on its way. */
-HostBatch *batch_next(BatchBuffers *b);
+/* The next host batch, empty. The one before it may still be on its way to the device; where this
+ * one still is, waits until it has arrived. */
+MUST_CHECK Status batch_next(BatchBuffers *b, HostBatch **out);
 
 /* Appends a sequence of `length` rows that belongs to sample number `sample` of the update. Returns
  * its first row; its number is h->used.sequences - 1. The caller writes the fields. */

@@ -23,10 +23,10 @@ Graphs *trainer_graphs(const Trainer *t)
 
 static Status run_micro(Trainer *t, int64_t first, int64_t last, bool later)
 {
-    HostBatch *h = batch_next(t->batches);
+    HostBatch *h = NULL;
     Graph *g = NULL;
     BatchShape bucket;
-    Status s = OK;
+    Status s = batch_next(t->batches, &h);
 
     for (int64_t k = first; k < last && !s; k++) {
         const int32_t sample = t->cut.sample[k];

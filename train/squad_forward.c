@@ -144,9 +144,9 @@ Status squad_forward_run(SquadForward *f, const SquadFeatures *features,
                          const volatile sig_atomic_t *stop)
 {
     const int64_t count = squad_features_count(features);
-    HostBatch *h = batch_next(f->batches);
+    HostBatch *h = NULL;
     int64_t first = 0;
-    Status s = OK;
+    Status s = batch_next(f->batches, &h);
 
     for (int64_t i = 0; i < count && !s; i++) {
         const int64_t length = squad_features_length(features, i);
@@ -155,7 +155,8 @@ Status squad_forward_run(SquadForward *f, const SquadFeatures *features,
             s = run_batch(f, h, first, answers);
             if (!s && stop && *stop)
                 s = fail(E_STOPPED, "stopped by a signal");
-            h = batch_next(f->batches);
+            if (!s)
+                s = batch_next(f->batches, &h);
             first = i;
             progress_set(progress, i, NULL);
         }

@@ -43,16 +43,18 @@ static void appended_sequences_follow_one_another(void)
     if (!CHECK_OK(device_open("cpu", 1, &d)) ||
         !CHECK_OK(batch_open(d, fields, (BatchShape){10, 3, 8}, &b)))
         return;
-    HostBatch *h = batch_next(b);
+    HostBatch *h = NULL, *other = NULL, *third = NULL;
+    CHECK_OK(batch_next(b, &h));
     CHECK(batch_append(h, 4, 7) == 0);
     CHECK(batch_append(h, 5, 9) == 4);
     CHECK(h->used.rows == 9 && h->used.sequences == 2 && h->used.longest == 5);
     CHECK(h->offsets[0] == 0 && h->offsets[1] == 4 && h->offsets[2] == 9);
     CHECK(h->sample[3] == 7 && h->sample[4] == 9 && h->sample[8] == 9);
     CHECK(h->position[3] == 3 && h->position[4] == 0 && h->position[8] == 4);
-    HostBatch *other = batch_next(b); // the first is left alone: it may still be on its way
+    CHECK_OK(batch_next(b, &other)); // the first is left alone: it may still be on its way
     CHECK(other != h && other->used.rows == 0 && h->used.rows == 9);
-    CHECK(batch_next(b) == h && h->used.rows == 0 && h->used.longest == 0);
+    CHECK_OK(batch_next(b, &third));
+    CHECK(third == h && h->used.rows == 0 && h->used.longest == 0);
     batch_close(b);
     device_close(d);
 }
@@ -70,7 +72,8 @@ static void the_device_sees_the_batch(void)
         !CHECK_OK(batch_open(d, fields, (BatchShape){10, 4, 8}, &b)))
         return;
     CHECK(batch_capacity(b).rows == 10 && batch_bytes(b) > 0);
-    HostBatch *h = batch_next(b);
+    HostBatch *h = NULL;
+    CHECK_OK(batch_next(b, &h));
     for (int i = 0; i < 2; i++) {
         const int64_t row = batch_append(h, 3, i);
         for (int k = 0; k < 3; k++)
