@@ -1,0 +1,462 @@
+/* recurrent_backward.cu - the gradients of rnn, lstm and gru: one launch a step, then products.
+ *
+ * The launch of step t first finishes dh with what step t + 1 sent back, dgates(t + 1) w_hh: a block
+ * does COLUMNS units of ROWS ranks, its threads in four groups that take every fourth part of a tile
+ * of K and add up in order. Then it computes the gradients of the gates of step t for the same units.
+ * The launch after step 0 has only the first half and gives the gradient of h0.
+ */
+#include "kernels/recurrent.cuh"
+
+enum {
+    ROWS = 16,
+    COLUMNS = 32,
+    K_TILE = 64,
+    A_ROW = K_TILE + 4,
+    GROUPS = 4,
+    THREADS = 256,
+    WIDE = 256,
+    ROOM = GROUPS * ROWS * COLUMNS, // floats; also holds a tile of dgates
+};
+
+/* One step. States are of ranks, one direction after the other. */
+template <typename T>
+struct Back {
+    Sequences q;
+    Weight<T> w;          // [D*G*H, H]
+    const float *gates;   // [N, D*G*H]
+    const float *cell;    // [N, D*H]
+    const T *y;           // [N, D*H]
+    const T *dy;          // or NULL
+    const T *h0, *c0;     // [D*B, H] or NULL
+    T *dgates, *dgates_h; // [N, D*G*H]; one and the same but for gru
+    float *dh, *dc;       // [D*B, H], carried
+    int64_t H, D;
+    bool relu;
+    bool whole; // H is a multiple of 4
+};
+
+/* K_TILE numbers from k on of dgates(t + 1) of ROWS ranks. */
+template <typename T, int G>
+__device__ __forceinline__ void load_gates(const Back<T> &p, float *a, int64_t t, int64_t rank,
+                                           int64_t k, int64_t d)
+{
+    const int64_t K = G * p.H;
+
+    for (int i = threadIdx.x; i < ROWS * (K_TILE / 4); i += THREADS) {
+        const int r = i / (K_TILE / 4), column = i % (K_TILE / 4) * 4;
+        const bool there = p.q.length(rank + r) > t + 1;
+        const int64_t row = there ? p.q.row(rank + r, d, t + 1) : 0;
+        store_four(a + r * A_ROW + column, load_four(p.dgates_h + (row * p.D + d) * K + k + column,
+                                                     there ? K - k - column : 0, p.whole));
+    }
+}
+
+/* `rows` rows from k on of w_hh, [rows][COLUMNS]; rows beyond its last are 0. */
+template <typename T, int G>
+__device__ __forceinline__ void load_weights(const Back<T> &p, float *w, int64_t rows, int64_t unit,
+                                             int64_t k, int64_t d)
+{
+    const int64_t K = G * p.H;
+
+    for (int64_t i = threadIdx.x; i < rows * (COLUMNS / 4); i += THREADS) {
+        const int64_t r = i / (COLUMNS / 4), column = i % (COLUMNS / 4) * 4;
+        const int64_t left = k + r < K ? p.H - unit - column : 0;
+        store_four(w + r * COLUMNS + column,
+                   load_four(p.w, (d * K + k + r) * p.H + unit + column, left, p.whole));
+    }
+}
+
+/* room [GROUPS][ROWS][COLUMNS] = dgates(t + 1) w_hh in four parts. w: room for a tile, or with
+ * RESIDENT all of its rows, which are there. */
+template <typename T, int G, bool RESIDENT>
+__device__ __forceinline__ void multiply(const Back<T> &p, float *w, float *room, int64_t t,
+                                         int64_t rank, int64_t unit, int64_t d)
+{
+    const int group = threadIdx.x / (THREADS / GROUPS), column = threadIdx.x % 8 * 4;
+    const int row = threadIdx.x % (THREADS / GROUPS) / 8;
+    float4 sum[2] = {make_float4(0, 0, 0, 0), make_float4(0, 0, 0, 0)};
+
+    for (int64_t k = 0; k < G * p.H; k += K_TILE) {
+        const float *tile = RESIDENT ? w + k * COLUMNS : w;
+        load_gates<T, G>(p, room, t, rank, k, d);
+        if (!RESIDENT)
+            load_weights<T, G>(p, w, K_TILE, unit, k, d);
+        __syncthreads();
+#pragma unroll 4
+        for (int i = group * (K_TILE / GROUPS); i < (group + 1) * (K_TILE / GROUPS); i++) {
+            const float4 right = *reinterpret_cast<const float4 *>(tile + i * COLUMNS + column);
+#pragma unroll
+            for (int r = 0; r < 2; r++) {
+                const float left = room[(row + r * (ROWS / 2)) * A_ROW + i];
+                sum[r].x = fmaf(left, right.x, sum[r].x);
+                sum[r].y = fmaf(left, right.y, sum[r].y);
+                sum[r].z = fmaf(left, right.z, sum[r].z);
+                sum[r].w = fmaf(left, right.w, sum[r].w);
+            }
+        }
+        __syncthreads();
+    }
+#pragma unroll
+    for (int r = 0; r < 2; r++)
+        store_four(room + (group * ROWS + row + r * (ROWS / 2)) * COLUMNS + column, sum[r]);
+    __syncthreads();
+}
+
+/* The gradients of the gates of one rank and unit, dh complete; returns what stays of dh. */
+template <typename T, RecurrentKind KIND, int G>
+__device__ __forceinline__ float slope(const Back<T> &p, int64_t rank, int64_t u, int64_t d,
+                                       int64_t t, float dh)
+{
+    const int64_t row = p.q.row(rank, d, t), place = (row * p.D + d) * p.H + u, H = p.H;
+    const int64_t before = (p.q.row(rank, d, t - 1) * p.D + d) * H + u;
+    const int64_t first = (d * p.q.B + p.q.order[rank]) * H + u;
+    const float *gate = p.gates + (row * p.D + d) * G * H + u;
+    T *out = p.dgates + (row * p.D + d) * G * H + u;
+    const float own = dh + (p.dy ? to_float(p.dy[place]) : 0.0f);
+
+    if constexpr (KIND == LSTM) {
+        const float i = gate[0], f = gate[H], g = gate[2 * H], o = gate[3 * H];
+        const float c = t > 0 ? p.cell[before] : p.c0 ? to_float(p.c0[first]) : 0.0f;
+        const float tanh_c = tanhf(p.cell[place]);
+        float *dc = p.dc + (d * p.q.B + rank) * H + u;
+        const float all = fmaf(own * o, 1 - tanh_c * tanh_c, *dc);
+        out[0] = from_float<T>(all * g * i * (1 - i));
+        out[H] = from_float<T>(all * c * f * (1 - f));
+        out[2 * H] = from_float<T>(all * i * (1 - g * g));
+        out[3 * H] = from_float<T>(own * tanh_c * o * (1 - o));
+        *dc = all * f;
+        return 0;
+    } else if constexpr (KIND == GRU) {
+        const float r = gate[0], z = gate[H], n = gate[2 * H];
+        const float h = t > 0 ? to_float(p.y[before]) : p.h0 ? to_float(p.h0[first]) : 0.0f;
+        const float dn = own * (1 - z) * (1 - n * n), dr = dn * p.cell[place] * r * (1 - r);
+        const float dz = own * (h - n) * z * (1 - z);
+        T *out_h = p.dgates_h + (row * p.D + d) * G * H + u;
+        out[0] = out_h[0] = from_float<T>(dr);
+        out[H] = out_h[H] = from_float<T>(dz);
+        out[2 * H] = from_float<T>(dn);
+        out_h[2 * H] = from_float<T>(dn * r);
+        return own * z;
+    } else {
+        const float h = gate[0];
+        out[0] = from_float<T>(own * (p.relu ? (h > 0 ? 1.0f : 0.0f) : 1 - h * h));
+        return 0;
+    }
+}
+
+/* Step t of ROWS ranks from `rank` on; t is -1 for what is left after step 0. */
+template <typename T, RecurrentKind KIND, int G, bool RESIDENT>
+__device__ __forceinline__ void back_block(const Back<T> &p, float *w, float *room, int64_t t,
+                                           int64_t rank)
+{
+    const int64_t unit = (int64_t)blockIdx.x * COLUMNS, d = blockIdx.z, least = t < 0 ? 0 : t;
+
+    if (p.q.length(rank) > t + 1) // the longest of the block was running then
+        multiply<T, G, RESIDENT>(p, w, room, t, rank, unit, d);
+    for (int i = threadIdx.x; i < ROWS * COLUMNS; i += THREADS) {
+        const int64_t mine = rank + i / COLUMNS, u = unit + i % COLUMNS;
+        const int64_t length = p.q.length(mine);
+        if (u >= p.H || length <= least)
+            continue;
+        float *carried = p.dh + (d * p.q.B + mine) * p.H + u, dh = *carried;
+        if (length > t + 1)
+#pragma unroll
+            for (int g = 0; g < GROUPS; g++)
+                dh += room[g * ROWS * COLUMNS + i];
+        *carried = t < 0 ? dh : slope<T, KIND, G>(p, mine, u, d, t, dh);
+    }
+}
+
+template <typename T, RecurrentKind KIND, int G>
+static __global__ __launch_bounds__(THREADS, 2) void back_kernel(Back<T> p, int64_t t)
+{
+    DYNAMIC_SHARED(float, room); // a tile of dgates or the parts, then one of w_hh
+    const int64_t rank = (int64_t)blockIdx.y * ROWS;
+
+    if (p.q.length(rank) > (t < 0 ? 0 : t)) // nobody after it is longer
+        back_block<T, KIND, G, false>(p, room + ROOM, room, t, rank);
+}
+
+/* All steps down to `last`; a block takes every gridDim.y-th ROWS ranks. */
+template <typename T, RecurrentKind KIND, int G>
+static __global__ __launch_bounds__(THREADS, 2) void resident_kernel(Back<T> p, int64_t rows,
+                                                                     int64_t last,
+                                                                     unsigned *arrived)
+{
+    DYNAMIC_SHARED(float, room); // a tile of dgates or the parts, then `rows` rows of w_hh
+    const int64_t first = (int64_t)blockIdx.y * ROWS, steps = p.q.length(first);
+
+    load_weights<T, G>(p, room + ROOM, rows, (int64_t)blockIdx.x * COLUMNS, 0, blockIdx.z);
+    __syncthreads();
+    for (int64_t t = steps - 1; t >= last; t--) {
+        for (int64_t rank = first; p.q.length(rank) > (t < 0 ? 0 : t);
+             rank += (int64_t)gridDim.y * ROWS) {
+            back_block<T, KIND, G, true>(p, room + ROOM, room, t, rank);
+            __syncthreads(); // before the next ranks overwrite the parts
+        }
+        wait_for_blocks(arrived + blockIdx.z * p.q.B + blockIdx.y,
+                        (unsigned)((steps - t) * gridDim.x));
+    }
+}
+
+/* dh and dc of all ranks after the last step: the gradients of the last states. */
+template <typename T>
+static __global__ void start_kernel(Back<T> p, const T *dh_last, const T *dc_last,
+                                    unsigned *arrived)
+{
+    const int64_t u = (int64_t)blockIdx.x * WIDE + threadIdx.x, rank = blockIdx.y, d = blockIdx.z;
+
+    if (u >= p.H)
+        return;
+    const int64_t from = (d * p.q.B + p.q.order[rank]) * p.H + u;
+    const int64_t to = (d * p.q.B + rank) * p.H + u;
+    if (u == 0)
+        arrived[d * p.q.B + rank] = 0;
+    p.dh[to] = dh_last ? to_float(dh_last[from]) : 0.0f;
+    p.dc[to] = dc_last ? to_float(dc_last[from]) : 0.0f;
+}
+
+/* The gradients of the first states, from what is carried after step 0. */
+template <typename T>
+static __global__ void give_kernel(Back<T> p, const float *carried, T *out, bool add)
+{
+    const int64_t u = (int64_t)blockIdx.x * WIDE + threadIdx.x, rank = blockIdx.y, d = blockIdx.z;
+
+    if (u >= p.H)
+        return;
+    T *to = out + (d * p.q.B + p.q.order[rank]) * p.H + u;
+    *to = from_float<T>((add ? to_float(*to) : 0.0f) + carried[(d * p.q.B + rank) * p.H + u]);
+}
+
+/* dgates of rows beyond the true count. */
+template <typename T>
+static __global__ void tail_kernel(Back<T> p, int64_t N, int64_t width)
+{
+    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x;
+
+    if (i >= N * width || i < p.q.offsets[p.q.B] * width)
+        return;
+    p.dgates[i] = from_float<T>(0.0f);
+    if (p.dgates_h != p.dgates)
+        p.dgates_h[i] = from_float<T>(0.0f);
+}
+
+/* The sequence that row n belongs to: the last that starts at or before it and is not empty. */
+static __device__ __forceinline__ int64_t sequence_of(const Sequences &q, int64_t n)
+{
+    int64_t low = 0, high = q.B; // offsets[low] <= n < offsets[high]
+
+    while (high - low > 1) {
+        const int64_t middle = (low + high) / 2;
+        if (q.offsets[middle] <= n)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* before [N, D*H]: the state that each row started from. A block: WIDE columns of a row. */
+template <typename T>
+static __global__ void before_kernel(Back<T> p, T *before)
+{
+    const int64_t i = (int64_t)blockIdx.y * WIDE + threadIdx.x, n = blockIdx.x;
+    const int64_t columns = p.D * p.H, d = i / p.H;
+    T x = from_float<T>(0.0f);
+
+    if (i >= columns)
+        return;
+    if (n < p.q.offsets[p.q.B]) {
+        const int64_t b = sequence_of(p.q, n), near = d ? n + 1 : n - 1;
+        if (near >= p.q.offsets[b] && near < p.q.offsets[b + 1])
+            x = p.y[near * columns + i];
+        else if (p.h0)
+            x = p.h0[(d * p.q.B + b) * p.H + i % p.H];
+    }
+    before[n * columns + i] = x;
+}
+
+/* sums[slice][column] of RECURRENT_SLICE rows of dgates. */
+template <typename T>
+static __global__ void slice_kernel(const T *dgates, float *sums, int64_t N, int64_t width)
+{
+    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x;
+    const int64_t from = (int64_t)blockIdx.y * RECURRENT_SLICE;
+    const int64_t to = from + RECURRENT_SLICE < N ? from + RECURRENT_SLICE : N;
+    float sum = 0;
+
+    if (i >= width)
+        return;
+    for (int64_t n = from; n < to; n++)
+        sum += to_float(dgates[n * width + i]);
+    sums[blockIdx.y * width + i] = sum;
+}
+
+/* out (+)= the slices in order. */
+template <typename T>
+static __global__ void fold_kernel(T *out, const float *sums, int64_t slices, int64_t width,
+                                   bool add)
+{
+    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x;
+    float sum = 0;
+
+    if (i >= width)
+        return;
+    for (int64_t s = 0; s < slices; s++)
+        sum += sums[s * width + i];
+    out[i] = from_float<T>((add ? to_float(out[i]) : 0.0f) + sum);
+}
+
+template <typename T>
+static Back<T> back_of(const Call *c, const RecurrentShape &s)
+{
+    const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
+    float *states = scratch_at<float>(c, plan->states);
+    T *dgates = scratch_at<T>(c, plan->gates_at);
+    const bool aligned = reinterpret_cast<uintptr_t>(c->in[W_HH]->data) % 16 == 0;
+
+    return Back<T>{{data<const int32_t>(c->in[OFFSETS]), scratch_at<int32_t>(c, plan->order), s.B},
+                   weight_of<T>(c->in[W_HH]),
+                   data<const float>(c->save[GATES]),
+                   data<const float>(c->save[CELL]),
+                   data<const T>(c->out[Y]),
+                   data<const T>(c->dout[Y]),
+                   data<const T>(c->in[H0]),
+                   data<const T>(c->in[C0]),
+                   dgates,
+                   s.kind == GRU ? scratch_at<T>(c, plan->dgates_h) : dgates,
+                   states,
+                   states + s.D * s.B * s.H,
+                   s.H,
+                   s.D,
+                   recurrent_args(c)->relu,
+                   s.H % 4 == 0 && aligned};
+}
+
+/* All rows of w_hh of a direction, in whole tiles. */
+static int64_t padded_rows(const RecurrentShape &s)
+{
+    return (s.G * s.H + K_TILE - 1) / K_TILE * K_TILE;
+}
+
+static size_t shared_bytes(int64_t rows)
+{
+    return (size_t)(ROOM + rows * COLUMNS) * sizeof(float);
+}
+
+void recurrent_choose_backward(Call *c, const RecurrentShape *s)
+{
+    RecurrentCuda *plan = static_cast<RecurrentCuda *>(c->plan);
+
+    with_kind(s->kind, c->in[X]->dtype, [&](auto zero, auto kind) {
+        typedef decltype(kind) K;
+        plan->resident =
+            blocks_resident(resident_kernel<decltype(zero), K::KIND, K::GATE_COUNT>, THREADS,
+                            shared_bytes(padded_rows(*s)),
+                            blocks_for(s->H, COLUMNS) * (unsigned)s->D, blocks_for(s->B, ROWS));
+    });
+}
+
+template <typename T, typename K>
+static void run_steps(const Call *c, const RecurrentShape &s, const Back<T> &p, K)
+{
+    const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
+    const cudaStream_t stream = call_stream(c);
+    const dim3 states(blocks_for(s.H, WIDE), (unsigned)s.B, (unsigned)s.D);
+    const unsigned units = blocks_for(s.H, COLUMNS), D = (unsigned)s.D;
+    const int64_t last = c->din[H0] ? -1 : 0;
+    const float *carried[] = {p.dh, p.dc};
+    unsigned *arrived = scratch_at<unsigned>(c, plan->arrived);
+
+    LAUNCH(start_kernel<T>, states, WIDE, 0, stream, p, data<const T>(c->dout[H_LAST]),
+           data<const T>(K::KIND == LSTM ? c->dout[C_LAST] : nullptr), arrived);
+    if (plan->resident)
+        LAUNCH_COOPERATIVE((resident_kernel<T, K::KIND, K::GATE_COUNT>),
+                           dim3(units, (unsigned)plan->resident, D), THREADS,
+                           shared_bytes(padded_rows(s)), stream, p, padded_rows(s), last, arrived);
+    for (int64_t t = recurrent_args(c)->longest - 1; t >= last && !plan->resident; t--)
+        LAUNCH((back_kernel<T, K::KIND, K::GATE_COUNT>), dim3(units, blocks_for(s.B, ROWS), D),
+               THREADS, shared_bytes(K_TILE), stream, p, t);
+    for (int i = 0; i < 2; i++)
+        if (c->din[H0 + i])
+            LAUNCH(give_kernel<T>, states, WIDE, 0, stream, p, carried[i], data<T>(c->din[H0 + i]),
+                   (c->accumulate >> (H0 + i) & 1) != 0);
+}
+
+/* The gradients of both biases, from the gates' on the side of each. */
+template <typename T>
+static void sum_biases(const Call *c, const RecurrentShape &s, const Back<T> &p)
+{
+    const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
+    const int64_t width = s.D * s.G * s.H, slices = (s.N + RECURRENT_SLICE - 1) / RECURRENT_SLICE;
+    float *sums = scratch_at<float>(c, plan->sums);
+    const T *last = nullptr;
+
+    for (int i = B_IH; i <= B_HH; i++) {
+        const T *dgates = i == B_IH ? p.dgates : p.dgates_h;
+        if (!c->din[i])
+            continue;
+        if (slices > 0 && dgates != last)
+            LAUNCH(slice_kernel<T>, dim3(blocks_for(width, WIDE), (unsigned)slices), WIDE, 0,
+                   call_stream(c), dgates, sums, s.N, width);
+        last = dgates;
+        with_type(c->din[i]->dtype, [&](auto zero) {
+            LAUNCH(fold_kernel<decltype(zero)>, blocks_for(width, WIDE), WIDE, 0, call_stream(c),
+                   data<decltype(zero)>(c->din[i]), sums, slices, width,
+                   (c->accumulate >> i & 1) != 0);
+        });
+    }
+}
+
+template <typename T>
+static void multiply_all(const Call *c, const RecurrentShape &s, const Back<T> &p)
+{
+    const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
+    const int64_t width = s.D * s.G * s.H;
+    T *before = scratch_at<T>(c, plan->before);
+    char *scratch = scratch_at<char>(c, plan->products);
+
+    LAUNCH(tail_kernel<T>, blocks_for(s.N * width, WIDE), WIDE, 0, call_stream(c), p, s.N, width);
+    sum_biases(c, s, p);
+    if (plan->dx)
+        gemm_run(plan->dx, c->stream, p.dgates, c->in[W_IH]->data, c->din[X]->data, nullptr,
+                 scratch);
+    if (plan->dw_ih)
+        gemm_run(plan->dw_ih, c->stream, p.dgates, c->in[X]->data, c->din[W_IH]->data, nullptr,
+                 scratch);
+    if (!plan->dw_hh)
+        return;
+    LAUNCH(before_kernel<T>, dim3((unsigned)s.N, blocks_for(s.D * s.H, WIDE)), WIDE, 0,
+           call_stream(c), p, before);
+    for (int64_t d = 0; d < s.D; d++)
+        gemm_run(plan->dw_hh, c->stream, p.dgates_h + d * s.G * s.H, before + d * s.H,
+                 tensor_row(c->din[W_HH], d * s.G * s.H), nullptr, scratch);
+}
+
+/* No rows: gradients that are not added to are zero. */
+static void clear_products(const Call *c)
+{
+    static const int which[] = {X, W_IH, W_HH};
+
+    for (int i : which)
+        if (c->din[i] && !(c->accumulate >> i & 1))
+            (void)cudaMemsetAsync(c->din[i]->data, 0, tensor_bytes(c->din[i]), call_stream(c));
+}
+
+void recurrent_backward_cuda(Call *c)
+{
+    const RecurrentShape s = recurrent_shape_of(c);
+
+    recurrent_rank_cuda(c, &s);
+    with_kind(s.kind, c->in[X]->dtype, [&](auto zero, auto kind) {
+        typedef decltype(zero) T;
+        const Back<T> p = back_of<T>(c, s);
+        run_steps<T>(c, s, p, kind);
+        if (s.N > 0) {
+            multiply_all<T>(c, s, p);
+        } else {
+            sum_biases<T>(c, s, p);
+            clear_products(c);
+        }
+    });
+}
