@@ -3,6 +3,7 @@
 #include "bench/formula.h"
 #include "bench/parts.h"
 
+#include "runtime/format.h"
 #include "runtime/graph_parts.h"
 
 #include <math.h>
@@ -110,6 +111,18 @@ static double pass_bytes(const BenchOp *o, const BenchShape *k)
     return s ? 0 : bytes;
 }
 
+/* Before anybody multiplies sizes in 64 bits. */
+static Status check_size(const BenchOp *o, const BenchShape *k)
+{
+    char text[FORMAT_ROOM];
+    const double bytes = pass_bytes(o, k);
+
+    return bytes < 1e15
+               ? OK
+               : fail(E_MEMORY, "moves %s, more than any device has; take a smaller --shape",
+                      format_bytes(text, bytes));
+}
+
 /* *count at least 1 where it is OK. */
 static Status replicas_open(Bench *b, const BenchOp *o, const BenchShape *k, bool training,
                             Replica **out, int *count)
@@ -166,7 +179,9 @@ Status measure_op(Bench *b, const BenchOp *o, const BenchShape *k, const bool pa
     if (!o->op->forward[kind])
         return fail(E_DEVICE, "%s: this build has no kernel of it for device %s", o->op->name,
                     b->device->name);
-    Status s = replicas_open(b, o, k, training, &r, &count);
+    Status s = check_size(o, k);
+    if (!s)
+        s = replicas_open(b, o, k, training, &r, &count);
     for (Pass p = FORWARD; p <= BACKWARD && !s; p++)
         if (pass[p] && r[0].call[p])
             s = time_pass(b, o, r, count, p, out);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double LARGEST = 1e10;
+static const double LARGEST = 2147483647;
 
 /* One "key=value" of a list; the value is empty where there is none. */
 typedef struct Pair {
@@ -83,7 +83,7 @@ static Status read_number(Pair p, double *out)
                     p.value_length, p.value);
     if (size ? *out < 1 || *out > LARGEST || *out != floor(*out) : *out < 0 || *out > LARGEST)
         return fail(E_USAGE, "shape key %.*s wants %s, not %.*s", p.key_length, p.key,
-                    size ? "a whole number from 1 to 1e10" : "a number that is not negative",
+                    size ? "a whole number from 1 to 2147483647" : "a number that is not negative",
                     p.value_length, p.value);
     return OK;
 }

@@ -7,7 +7,7 @@
 enum { SHAPE_ROOM = 160 };
 
 /* Keys from `given` (which may be NULL), then from `base`, then as the operator's keys say. Sizes
- * are whole numbers from 1 to 1e10, options are not negative. Errors: E_USAGE for a key that the
+ * are whole numbers from 1 to 2^31 - 1, options are not negative. Errors: E_USAGE for a key that the
  * operator does not have (its keys are named), one given twice, and for no number. */
 MUST_CHECK Status shape_read(const BenchOp *o, const char *base, const char *given, Dtype dtype,
                              BenchShape *out);
