@@ -1,127 +1,104 @@
-/* limits.c - copy bandwidth and rates of multiplication, the best of several tries. */
-#include "bench/limits.h"
+/* limits.c - the copy and the products against which every row is held. */
+#include "bench/parts.h"
 
-#include <immintrin.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
-#include <time.h>
 
-enum { COPY_BYTES = 96 << 20, TRIES = 12, ROUNDS = 1 << 18, CHAINS = 12 };
+enum { COPY_BYTES = 256 << 20, EMULATED_BYTES = 1 << 20, COPIES = 12 };
 
-double seconds_now(Clock clock)
+/* A product so large that it meets the machine's rate: N = C = O. */
+static const char *product_shape(const Device *d)
 {
-    struct timespec t;
-
-    clock_gettime(clock == CPU_TIME ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    return d->kind == DEVICE_CPU          ? "N=1024,C=1024,O=1024"
+           : !strcmp(d->name, "emulated") ? "N=64,C=64,O=64"
+                                          : "N=8192,C=8192,O=8192";
 }
 
-/* Each thread copies its part, by the library's copy (which goes past the caches). */
-static double copy_once(char *to, const char *from, int threads, Clock clock)
+static Status product_rate(Bench *b, Dtype dtype, double *out)
 {
-    const double start = seconds_now(clock);
+    static const bool FORWARD_ALONE[2] = {true, false};
+    BenchShape k;
+    Measured m = {0};
+    Status s = shape_read(&bench_linear, product_shape(b->device), NULL, dtype, &k);
 
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int i = 0; i < threads; i++) {
-        const size_t part = COPY_BYTES / (size_t)threads / 64 * 64;
-        memcpy(to + (size_t)i * part, from + (size_t)i * part, part);
+    if (!s)
+        s = measure_op(b, &bench_linear, &k, FORWARD_ALONE, &m);
+    const double N = s ? 0 : bench_number(&k, "N");
+    if (!s)
+        *out = 2 * N * N * N / m.timing[FORWARD].low;
+    return s;
+}
+
+static Status time_copies(Bench *b, void *to, void *from, size_t bytes, Event *e[2], double *out)
+{
+    const DeviceTable *t = b->device->table;
+    double best = INFINITY, ms = 0;
+    Status s = t->fill(b->device, NULL, from, 1, bytes);
+
+    for (int i = 0; i < COPIES && !s; i++) {
+        s = t->event_record(b->device, e[0], NULL);
+        if (!s)
+            s = t->copy(b->device, NULL, to, from, bytes, ON_DEVICE);
+        if (!s)
+            s = t->event_record(b->device, e[1], NULL);
+        if (!s)
+            s = t->event_synchronise(b->device, e[1]);
+        if (!s)
+            s = t->event_milliseconds(b->device, e[0], e[1], &ms);
+        best = ms > 0 && ms < best ? ms : best;
     }
-    return 2.0 * COPY_BYTES / (seconds_now(clock) - start);
+    *out = 2 * (double)bytes / (best * 1e-3);
+    return s;
 }
 
-static double measure_copy(int threads, Clock clock)
+static Status card_copy(Bench *b, double *out)
 {
-    char *from = aligned_alloc(4096, COPY_BYTES), *to = aligned_alloc(4096, COPY_BYTES);
-    double best = 0;
+    const DeviceTable *t = b->device->table;
+    const size_t bytes = strcmp(b->device->name, "emulated") ? COPY_BYTES : EMULATED_BYTES;
+    void *from = NULL, *to = NULL;
+    Event *e[2] = {0};
+    Status s = t->allocate(b->device, bytes, &from);
 
-    if (from && to) {
-        memset(from, 1, COPY_BYTES);
-        memset(to, 2, COPY_BYTES);
-        for (int i = 0; i < TRIES; i++) {
-            const double rate = copy_once(to, from, threads, clock);
-            best = rate > best ? rate : best;
-        }
+    if (!s)
+        s = t->allocate(b->device, bytes, &to);
+    for (int i = 0; i < 2 && !s; i++)
+        s = t->event_open(b->device, &e[i]);
+    if (!s)
+        s = time_copies(b, to, from, bytes, e, out);
+    for (int i = 0; i < 2; i++)
+        if (e[i])
+            t->event_close(b->device, e[i]);
+    if (to)
+        t->release(b->device, to, bytes);
+    if (from)
+        t->release(b->device, from, bytes);
+    return s;
+}
+
+static double cpu_rate(const Device *d, Dtype dtype, int tries)
+{
+    const double bf16 = dtype == BF16 ? cpu_bf16_rate(d->threads, tries) : 0;
+
+    return bf16 > 0 ? bf16 : cpu_f32_rate(d->threads, tries);
+}
+
+Status limits_measure(Bench *b, Limits *out)
+{
+    const bool cpu = b->device->kind == DEVICE_CPU;
+    const int tries = b->options.repeats ? b->options.repeats : COPIES;
+    Status s = OK;
+
+    *out = (Limits){0};
+    if (cpu)
+        out->copy = cpu_copy(b->device->threads, tries);
+    else
+        s = card_copy(b, &out->copy);
+    for (Dtype t = F32; t <= F16 && !s; t++) {
+        if (!b->options.dtype[t] && t != F32) // F32 is the arithmetic of many
+            continue;
+        s = product_rate(b, t, &out->rate[t]);
+        if (cpu)
+            out->rate[t] = fmax(out->rate[t], cpu_rate(b->device, t, tries));
     }
-    free(from);
-    free(to);
-    return best;
-}
-
-/* CHAINS independent sums keep both units busy; the result is returned lest it be left out. */
-__attribute__((target("avx512f"))) static float multiply_512(void)
-{
-    __m512 sum[CHAINS], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(1e-3f);
-
-    for (int k = 0; k < CHAINS; k++)
-        sum[k] = _mm512_set1_ps((float)k);
-    for (int i = 0; i < ROUNDS; i++)
-#pragma GCC unroll 12
-        for (int k = 0; k < CHAINS; k++)
-            sum[k] = _mm512_fmadd_ps(sum[k], a, b);
-    for (int k = 1; k < CHAINS; k++)
-        sum[0] = _mm512_add_ps(sum[0], sum[k]);
-    return _mm512_reduce_add_ps(sum[0]);
-}
-
-static float multiply_256(void)
-{
-    __m256 sum[CHAINS], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-3f);
-
-    for (int k = 0; k < CHAINS; k++)
-        sum[k] = _mm256_set1_ps((float)k);
-    for (int i = 0; i < ROUNDS; i++)
-#pragma GCC unroll 12
-        for (int k = 0; k < CHAINS; k++)
-            sum[k] = _mm256_fmadd_ps(sum[k], a, b);
-    for (int k = 1; k < CHAINS; k++)
-        sum[0] = _mm256_add_ps(sum[0], sum[k]);
-    return _mm256_cvtss_f32(sum[0]);
-}
-
-__attribute__((target("avx512f,avx512bf16"))) static float multiply_bf16(void)
-{
-    __m512 sum[CHAINS];
-    const __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5f), _mm512_set1_ps(0.25f));
-
-    for (int k = 0; k < CHAINS; k++)
-        sum[k] = _mm512_set1_ps((float)k);
-    for (int i = 0; i < ROUNDS; i++)
-#pragma GCC unroll 12
-        for (int k = 0; k < CHAINS; k++)
-            sum[k] = _mm512_dpbf16_ps(sum[k], a, a);
-    for (int k = 1; k < CHAINS; k++)
-        sum[0] = _mm512_add_ps(sum[0], sum[k]);
-    return _mm512_reduce_add_ps(sum[0]);
-}
-
-static double measure_multiply(int threads, Clock clock, float (*multiply)(void), int flops)
-{
-    double best = 0;
-    volatile float sink = 0;
-
-    for (int i = 0; i < TRIES; i++) {
-        const double start = seconds_now(clock);
-#pragma omp parallel for num_threads(threads) schedule(static)
-        for (int t = 0; t < threads; t++)
-            sink = multiply();
-        const double rate =
-            (double)threads * ROUNDS * CHAINS * flops / (seconds_now(clock) - start);
-        best = rate > best ? rate : best;
-    }
-    (void)sink;
-    return best;
-}
-
-Limits limits_measure(int threads, Clock clock)
-{
-    const bool wide = __builtin_cpu_supports("avx512f") > 0;
-    const double f32 = wide ? measure_multiply(threads, clock, multiply_512, 32)
-                            : measure_multiply(threads, clock, multiply_256, 16);
-    const bool dot = __builtin_cpu_supports("avx512bf16") > 0;
-
-    return (Limits){.copy = measure_copy(threads, clock),
-                    .f32 = f32,
-                    .bf16 = dot ? measure_multiply(threads, clock, multiply_bf16, 64) : f32};
+    return s ? fail_within(s, "measuring what the machine can do") : OK;
 }

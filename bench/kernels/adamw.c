@@ -2,39 +2,26 @@
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-#include <stdio.h>
-
-typedef struct Shape {
-    int64_t P;
-    bool copy;
-} Shape;
-
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    const Shape *k = context;
-    const int64_t P = k->P;
-    Tensor *training = bench_input(b, g, F32, DIMS(TRAINING_SCALARS));
-    Tensor *v = graph_state(g, "v", F32, DIMS(P));
+    const int64_t P = bench_size(k, "P");
+    const float scalars[TRAINING_SCALARS] = {
+        [TRAINING_LOSS_SCALE] = 1, [TRAINING_GRADIENT_FACTOR] = 1};
+    Tensor *training = bench_floats(b, g, TRAINING_SCALARS, scalars);
 
-    v->data = bench_memory(b, (size_t)P * 4);
-    ((float *)training->data)[TRAINING_GRADIENT_FACTOR] = 1;
     op_adamw(g, bench_input(b, g, F32, DIMS(P)), bench_input(b, g, F32, DIMS(P)),
-             bench_input(b, g, F32, DIMS(P)), v, k->copy ? bench_input(b, g, BF16, DIMS(P)) : NULL,
+             bench_input(b, g, F32, DIMS(P)), bench_zeros(b, g, F32, DIMS(P)),
+             bench_number(k, "copy") > 0 ? bench_input(b, g, BF16, DIMS(P)) : NULL,
              bench_scalars(b, g), training, bench_places(b, g, TRAINING_INTEGERS, 9),
              (AdamwArgs){0.9f, 0.999f, 1e-8f, 0.01f, true, P / 2});
     return training;
 }
 
-void bench_adamw(Bench *b)
-{
-    static const Shape list[] = {{22700000, false}, {108900000, false}, {108900000, true}};
-
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        // reads four arrays, writes three, and the copy
-        BenchCase c = {.name = "adamw",
-                       .forward = {(28 + 2 * list[i].copy) * (double)list[i].P, 0, F32}};
-        snprintf(c.shape, sizeof c.shape, "[%d]%s", (int)list[i].P,
-                 list[i].copy ? " with a bf16 copy" : "");
-        bench_op(b, &adamw_op, c, build, &list[i]);
-    }
-}
+const BenchOp bench_adamw = {
+    .op = &adamw_op,
+    .keys = "P,copy=0", // copy: renews a BF16 copy of the parameters
+    .shapes = {"P=22700000", "P=108900000", "P=108900000,copy=1"},
+    .forward = {"28*P+2*P*copy", "17*P"}, // reads four arrays, writes three, and the copy
+    .f32_alone = true,
+    .build = build,
+};

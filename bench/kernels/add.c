@@ -1,33 +1,20 @@
-/* Times kernels/add.c at the shapes of BERT-base and MiniLM. */
+/* Times kernels/add.c at the shapes of BERT-base. */
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-#include <stdio.h>
-
-typedef struct Shape {
-    int64_t N, C;
-    Dtype dtype;
-} Shape;
-
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    const Shape *k = context;
+    const int64_t N = bench_size(k, "N"), C = bench_size(k, "C");
 
-    return op_add(g, bench_activation(b, g, k->dtype, k->N, k->C),
-                  bench_activation(b, g, k->dtype, k->N, k->C));
+    return op_add(g, bench_activation(b, g, k->dtype, N, C),
+                  bench_activation(b, g, k->dtype, N, C));
 }
 
-void bench_add(Bench *b)
-{
-    static const Shape list[] = {{2048, 3072, F32}, {2048, 3072, BF16}, {2048, 768, F32}};
-
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        const double size = (double)(list[i].N * list[i].C) * (double)dtype_size(list[i].dtype);
-        BenchCase c = {.name = "add",
-                       .forward = {3 * size, 0, F32},   // reads a and b, writes y
-                       .backward = {4 * size, 0, F32}}; // copies dy twice
-        snprintf(c.shape, sizeof c.shape, "%s [%d, %d]", dtype_name(list[i].dtype), (int)list[i].N,
-                 (int)list[i].C);
-        bench_op(b, &add_op, c, build, &list[i]);
-    }
-}
+const BenchOp bench_add = {
+    .op = &add_op,
+    .keys = "N,C",
+    .shapes = {"N=2048,C=3072", "N=2048,C=768"},
+    .forward = {"3*N*C*s", "N*C"},
+    .backward = {"4*N*C*s", "0"}, // copies dy twice
+    .build = build,
+};

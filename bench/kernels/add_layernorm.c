@@ -2,35 +2,21 @@
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-#include <stdio.h>
-
-typedef struct Shape {
-    int64_t N, C;
-    Dtype dtype;
-} Shape;
-
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    const Shape *k = context;
+    const int64_t N = bench_size(k, "N"), C = bench_size(k, "C");
 
-    return op_add_layernorm(g, bench_activation(b, g, k->dtype, k->N, k->C),
-                            bench_activation(b, g, k->dtype, k->N, k->C),
-                            bench_parameter(b, F32, DIMS(k->C)),
-                            bench_parameter(b, F32, DIMS(k->C)), (LayernormArgs){1e-12f}, NULL);
+    return op_add_layernorm(g, bench_activation(b, g, k->dtype, N, C),
+                            bench_activation(b, g, k->dtype, N, C),
+                            bench_parameter(b, F32, DIMS(C)), bench_parameter(b, F32, DIMS(C)),
+                            (LayernormArgs){1e-12f}, NULL);
 }
 
-void bench_add_layernorm(Bench *b)
-{
-    static const Shape list[] = {{4096, 768, F32}, {4096, 768, BF16}, {4096, 384, F32}};
-
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        const double size = (double)(list[i].N * list[i].C) * (double)dtype_size(list[i].dtype);
-        BenchCase c = {
-            .name = "add_layernorm",
-            .forward = {4 * size, 0, F32},   // reads x and the residual, writes sum and y
-            .backward = {4 * size, 0, F32}}; // reads the sum and dy, writes both gradients
-        snprintf(c.shape, sizeof c.shape, "%s [%d, %d]", dtype_name(list[i].dtype), (int)list[i].N,
-                 (int)list[i].C);
-        bench_op(b, &add_layernorm_op, c, build, &list[i]);
-    }
-}
+const BenchOp bench_add_layernorm = {
+    .op = &add_layernorm_op,
+    .keys = "N,C",
+    .shapes = {"N=4096,C=768", "N=4096,C=384"},
+    .forward = {"4*N*C*s", "9*N*C"},   // reads x and the residual, writes sum and y
+    .backward = {"4*N*C*s", "13*N*C"}, // reads the sum and dy, writes both gradients
+    .build = build,
+};

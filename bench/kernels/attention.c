@@ -3,54 +3,32 @@
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-#include <stdio.h>
-
-typedef struct Shape {
-    int64_t B, T;
-    int heads, kv_heads, D;
-    bool causal;
-    float dropout;
-    Dtype dtype;
-} Shape;
-
 /* q, k and v are columns of one tensor, as models make them. */
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    const Shape *k = context;
-    const int64_t C = (int64_t)k->heads * k->D, KV = (int64_t)k->kv_heads * k->D;
-    Tensor *qkv = bench_activation(b, g, k->dtype, k->B * k->T, C + 2 * KV);
-    const Rows rows = bench_rows(b, g, k->B * k->T, k->T);
+    const int64_t N = bench_size(k, "B") * bench_size(k, "T"), D = bench_size(k, "D");
+    const int64_t C = bench_size(k, "H") * D, KV = bench_size(k, "KV") * D;
+    Tensor *qkv = bench_activation(b, g, k->dtype, N, C + 2 * KV);
+    const Rows rows = bench_rows(b, g, N, bench_size(k, "T"));
 
+    if (!qkv)
+        return NULL;
     return op_attention(g, graph_columns(g, qkv, 0, C), graph_columns(g, qkv, C, KV),
                         graph_columns(g, qkv, C + KV, KV), &rows, NULL, bench_step(b, g),
-                        (AttentionArgs){.heads = k->heads,
-                                        .kv_heads = k->kv_heads,
-                                        .causal = k->causal,
-                                        .dropout = k->dropout});
+                        (AttentionArgs){.heads = (int)bench_size(k, "H"),
+                                        .kv_heads = (int)bench_size(k, "KV"),
+                                        .causal = bench_number(k, "causal") > 0,
+                                        .dropout = (float)bench_number(k, "dropout")});
 }
 
-void bench_attention(Bench *b)
-{
-    static const Shape list[] = {
-        {8, 512, 12, 12, 64, false, 0, F32},    {8, 512, 12, 12, 64, false, 0, BF16},
-        {8, 512, 12, 12, 64, false, 0.1f, F32}, {16, 150, 12, 12, 32, false, 0, F32},
-        {16, 150, 12, 12, 64, false, 0, F32},   {8, 512, 12, 12, 64, true, 0, F32},
-        {2, 1024, 16, 4, 128, true, 0, F32},
-    };
-
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        const Shape *k = &list[i];
-        const double N = (double)(k->B * k->T), size = (double)dtype_size(k->dtype);
-        const double q = N * k->heads * k->D * size, kv = N * k->kv_heads * k->D * size;
-        // two products forward, five backward; half of the scores where causal
-        const double product = 2 * N * (double)k->T * k->heads * k->D * (k->causal ? 0.5 : 1);
-        BenchCase c = {.name = "attention",
-                       .forward = {2 * q + 2 * kv, 2 * product, F32},
-                       .backward = {4 * q + 4 * kv, 5 * product, F32}};
-
-        snprintf(c.shape, sizeof c.shape, "%s %dx%d h%d/%d d%d%s%s", dtype_name(k->dtype),
-                 (int)k->B, (int)k->T, k->heads, k->kv_heads, k->D, k->causal ? " causal" : "",
-                 k->dropout > 0 ? " dropout" : "");
-        bench_op(b, &attention_op, c, build, k);
-    }
-}
+/* Two products forward, five backward; half of the scores where causal, as others count it. */
+const BenchOp bench_attention = {
+    .op = &attention_op,
+    .keys = "B,T,H,D,KV=H,causal=0,dropout=0",
+    .shapes = {"B=8,T=512,H=12,D=64", "B=8,T=512,H=12,D=64,dropout=0.1", "B=16,T=150,H=12,D=32",
+               "B=8,T=512,H=12,D=64,causal=1", "B=2,T=1024,H=16,D=128,KV=4,causal=1"},
+    .forward = {"2*B*T*(H+KV)*D*s", "4*B*T*T*H*D/(1+causal)"},
+    .backward = {"4*B*T*(H+KV)*D*s", "10*B*T*T*H*D/(1+causal)"},
+    .f32_products = true,
+    .build = build,
+};

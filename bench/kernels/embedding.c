@@ -2,39 +2,25 @@
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-#include <stdio.h>
+enum { POSITIONS = 512, SEGMENTS = 2 };
 
-enum { WORDS = 30522, POSITIONS = 512, SEGMENTS = 2 };
-
-typedef struct Shape {
-    int64_t N, C;
-    Dtype dtype;
-} Shape;
-
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    const Shape *k = context;
-    const Rows rows = bench_rows(b, g, k->N, 128);
+    const int64_t N = bench_size(k, "N"), C = bench_size(k, "C"), V = bench_size(k, "V");
+    const Rows rows = bench_rows(b, g, N, 128);
 
-    return op_embedding(g, &rows, k->dtype, bench_places(b, g, k->N, WORDS),
-                        bench_parameter(b, k->dtype, DIMS(WORDS, k->C)), rows.position,
-                        bench_parameter(b, k->dtype, DIMS(POSITIONS, k->C)),
-                        bench_places(b, g, k->N, SEGMENTS),
-                        bench_parameter(b, k->dtype, DIMS(SEGMENTS, k->C)));
+    return op_embedding(g, &rows, k->dtype, bench_places(b, g, N, (int32_t)V),
+                        bench_parameter(b, k->dtype, DIMS(V, C)), rows.position,
+                        bench_parameter(b, k->dtype, DIMS(POSITIONS, C)),
+                        bench_places(b, g, N, SEGMENTS),
+                        bench_parameter(b, k->dtype, DIMS(SEGMENTS, C)));
 }
 
-void bench_embedding(Bench *b)
-{
-    static const Shape list[] = {{2048, 768, F32}, {2048, 768, BF16}, {4096, 384, F32}};
-
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        const double rows = (double)(list[i].N * list[i].C) * (double)dtype_size(list[i].dtype);
-        const double tables = (double)((WORDS + POSITIONS + SEGMENTS) * list[i].C) * 4;
-        BenchCase c = {.name = "embedding",
-                       .forward = {2 * rows, 0, F32},        // a row of words, a row of y
-                       .backward = {rows + tables, 0, F32}}; // reads dy, writes whole gradients
-        snprintf(c.shape, sizeof c.shape, "%s [%d, %d]", dtype_name(list[i].dtype), (int)list[i].N,
-                 (int)list[i].C);
-        bench_op(b, &embedding_op, c, build, &list[i]);
-    }
-}
+const BenchOp bench_embedding = {
+    .op = &embedding_op,
+    .keys = "N,C,V=30522",
+    .shapes = {"N=2048,C=768", "N=4096,C=384"},
+    .forward = {"2*N*C*s", "2*N*C"},              // a row of words, a row of y
+    .backward = {"N*C*s+4*(V+512+2)*C", "3*N*C"}, // reads dy, writes whole gradients
+    .build = build,
+};

@@ -1,33 +1,20 @@
-/* Times kernels/gather.c at the shapes of BERT-base and MiniLM. */
+/* Times kernels/gather.c at the shapes of BERT-base. */
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-#include <stdio.h>
-
-typedef struct Shape {
-    int64_t N, C;
-    Dtype dtype;
-} Shape;
-
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    const Shape *k = context;
+    const int64_t N = bench_size(k, "N");
 
-    return op_gather(g, bench_activation(b, g, k->dtype, k->N, k->C),
-                     bench_places(b, g, k->N, (int32_t)k->N));
+    return op_gather(g, bench_activation(b, g, k->dtype, N, bench_size(k, "C")),
+                     bench_places(b, g, bench_size(k, "M"), (int32_t)N));
 }
 
-void bench_gather(Bench *b)
-{
-    static const Shape list[] = {{8192, 768, F32}, {8192, 768, BF16}};
-
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        const double size = (double)(list[i].N * list[i].C) * (double)dtype_size(list[i].dtype);
-        BenchCase c = {.name = "gather",
-                       .forward = {2 * size, 0, F32},   // reads and writes each row
-                       .backward = {2 * size, 0, F32}}; // reads dy, writes dx
-        snprintf(c.shape, sizeof c.shape, "%s [%d, %d]", dtype_name(list[i].dtype), (int)list[i].N,
-                 (int)list[i].C);
-        bench_op(b, &gather_op, c, build, &list[i]);
-    }
-}
+const BenchOp bench_gather = {
+    .op = &gather_op,
+    .keys = "N,C,M=N", // M rows of N
+    .shapes = {"N=8192,C=768"},
+    .forward = {"2*M*C*s", "0"},      // reads and writes each row
+    .backward = {"(M+N)*C*s", "M*C"}, // reads dy, writes dx
+    .build = build,
+};

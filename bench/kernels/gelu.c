@@ -2,31 +2,17 @@
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-#include <stdio.h>
-
-typedef struct Shape {
-    int64_t N, C;
-    Dtype dtype;
-} Shape;
-
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    const Shape *k = context;
-
-    return op_gelu(g, bench_activation(b, g, k->dtype, k->N, k->C), ACTIVATION_GELU);
+    return op_gelu(g, bench_activation(b, g, k->dtype, bench_size(k, "N"), bench_size(k, "C")),
+                   bench_number(k, "tanh") > 0 ? ACTIVATION_GELU_TANH : ACTIVATION_GELU);
 }
 
-void bench_gelu(Bench *b)
-{
-    static const Shape list[] = {{2048, 3072, F32}, {2048, 3072, BF16}, {2048, 1536, F32}};
-
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        const double size = (double)(list[i].N * list[i].C) * (double)dtype_size(list[i].dtype);
-        BenchCase c = {.name = "gelu",
-                       .forward = {2 * size, 0, F32},   // reads x, writes y
-                       .backward = {3 * size, 0, F32}}; // reads x and dy, writes dx
-        snprintf(c.shape, sizeof c.shape, "%s [%d, %d]", dtype_name(list[i].dtype), (int)list[i].N,
-                 (int)list[i].C);
-        bench_op(b, &gelu_op, c, build, &list[i]);
-    }
-}
+const BenchOp bench_gelu = {
+    .op = &gelu_op,
+    .keys = "N,C,tanh=0",
+    .shapes = {"N=2048,C=3072", "N=2048,C=1536"},
+    .forward = {"2*N*C*s", "5*N*C"},   // reads x, writes y
+    .backward = {"3*N*C*s", "11*N*C"}, // reads x and dy, writes dx
+    .build = build,
+};

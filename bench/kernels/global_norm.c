@@ -2,24 +2,21 @@
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-#include <stdio.h>
-
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    Tensor *training = bench_input(b, g, F32, DIMS(TRAINING_SCALARS));
+    const float scalars[TRAINING_SCALARS] = {[TRAINING_LOSS_SCALE] = 1};
+    Tensor *training = bench_floats(b, g, TRAINING_SCALARS, scalars);
 
-    op_global_norm(g, bench_input(b, g, F32, DIMS(*(const int64_t *)context)), training,
+    op_global_norm(g, bench_input(b, g, F32, DIMS(bench_size(k, "P"))), training,
                    bench_places(b, g, TRAINING_INTEGERS, 1), (GlobalNormArgs){.max_norm = 1});
     return training;
 }
 
-void bench_global_norm(Bench *b)
-{
-    static const int64_t parameters[] = {22700000, 108900000};
-
-    for (int i = 0; i < 2; i++) {
-        BenchCase c = {.name = "global_norm", .forward = {4 * (double)parameters[i], 0, F32}};
-        snprintf(c.shape, sizeof c.shape, "[%d]", (int)parameters[i]);
-        bench_op(b, &global_norm_op, c, build, &parameters[i]);
-    }
-}
+const BenchOp bench_global_norm = {
+    .op = &global_norm_op,
+    .keys = "P",
+    .shapes = {"P=22700000", "P=108900000"},
+    .forward = {"4*P", "2*P"},
+    .f32_alone = true,
+    .build = build,
+};

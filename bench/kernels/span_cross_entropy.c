@@ -2,23 +2,23 @@
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    const Rows rows = bench_rows(b, g, 12 * 384, 384);
-    Tensor *target = graph_reshape(g, bench_places(b, g, 12 * 2, 384), DIMS(12, 2));
+    const int64_t B = bench_size(k, "B"), T = bench_size(k, "T");
+    const Rows rows = bench_rows(b, g, B * T, T);
+    Tensor *places = bench_places(b, g, B * 2, (int32_t)T);
+    Tensor *target = places ? graph_reshape(g, places, DIMS(B, 2)) : NULL;
 
-    (void)context;
-    return op_span_cross_entropy(g, bench_activation(b, g, F32, 12 * 384, 2), target, &rows,
+    return op_span_cross_entropy(g, bench_activation(b, g, F32, B * T, 2), target, &rows,
                                  bench_scalars(b, g));
 }
 
-void bench_span_cross_entropy(Bench *b)
-{
-    const double size = 12 * 384 * 2 * sizeof(float);
-    const BenchCase c = {.name = "span_cross_entropy",
-                         .shape = "f32 12x384 [4608, 2]",
-                         .forward = {size, 0, F32},
-                         .backward = {2 * size, 0, F32}};
-
-    bench_op(b, &span_cross_entropy_op, c, build, NULL);
-}
+const BenchOp bench_span_cross_entropy = {
+    .op = &span_cross_entropy_op,
+    .keys = "B,T",
+    .shapes = {"B=12,T=384"},
+    .forward = {"8*B*T", "8*B*T"},   // reads logits: start and end
+    .backward = {"16*B*T", "8*B*T"}, // reads logits, writes dx
+    .f32_alone = true,
+    .build = build,
+};

@@ -1,32 +1,17 @@
-/* Times kernels/tanh.c at the shapes of BERT-base and MiniLM. */
+/* Times kernels/tanh.c at the shapes of BERT-base. */
 #include "bench/bench.h"
 #include "kernels/ops.h"
 
-#include <stdio.h>
-
-typedef struct Shape {
-    int64_t N, C;
-    Dtype dtype;
-} Shape;
-
-static Tensor *build(Bench *b, Graph *g, const void *context)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    const Shape *k = context;
-
-    return op_tanh(g, bench_activation(b, g, k->dtype, k->N, k->C));
+    return op_tanh(g, bench_activation(b, g, k->dtype, bench_size(k, "N"), bench_size(k, "C")));
 }
 
-void bench_tanh(Bench *b)
-{
-    static const Shape list[] = {{2048, 3072, F32}, {2048, 3072, BF16}};
-
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        const double size = (double)(list[i].N * list[i].C) * (double)dtype_size(list[i].dtype);
-        BenchCase c = {.name = "tanh",
-                       .forward = {2 * size, 0, F32},   // reads x, writes y
-                       .backward = {3 * size, 0, F32}}; // reads y and dy, writes dx
-        snprintf(c.shape, sizeof c.shape, "%s [%d, %d]", dtype_name(list[i].dtype), (int)list[i].N,
-                 (int)list[i].C);
-        bench_op(b, &tanh_op, c, build, &list[i]);
-    }
-}
+const BenchOp bench_tanh = {
+    .op = &tanh_op,
+    .keys = "N,C",
+    .shapes = {"N=2048,C=3072"},
+    .forward = {"2*N*C*s", "N*C"},    // reads x, writes y
+    .backward = {"3*N*C*s", "3*N*C"}, // reads y and dy, writes dx
+    .build = build,
+};

@@ -1,0 +1,83 @@
+/* list.c - what can be measured: operators, their sizes, their kernels; and which a pattern means. */
+#include "bench/parts.h"
+
+#include "runtime/nearest.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+static const BenchOp *const BENCHES[] = {
+#define BENCH(name) &bench_##name,
+#include "bench/benches.def"
+#undef BENCH
+    NULL,
+};
+
+enum { BENCH_COUNT = sizeof BENCHES / sizeof *BENCHES };
+
+static void print_kernels(const BenchOp *o)
+{
+    const Op *op = o->op;
+
+    if (op->forward[DEVICE_CPU])
+        printf("    cpu: %s (x86-64 with AVX2)\n", op->name);
+#ifdef WITH_CUDA
+    if (op->forward[DEVICE_CUDA])
+        printf("    cuda: %s (compute capability 8.0 and later)%s\n", op->name,
+               o->backward.bytes && !op->backward[DEVICE_CUDA] ? ", forward alone" : "");
+    else
+        printf("    cuda: none yet\n");
+#endif
+    for (int i = 0; i < BENCH_PEERS && o->peers[i]; i++)
+        printf("    --compare: %s\n", o->peers[i]->name);
+}
+
+void list_print(const Bench *b, const BenchOp *const found[], int count)
+{
+    printf("device: %s\n\n", b->machine.device);
+    for (int i = 0; i < count; i++) {
+        const BenchOp *o = found[i];
+        printf("%s\n    keys: %s%s\n    shapes:", o->op->name, o->keys,
+               o->backward.bytes ? "" : "; forward alone");
+        for (int k = 0; k < BENCH_SHAPES && o->shapes[k]; k++)
+            printf(" %s", o->shapes[k]);
+        printf("\n");
+        print_kernels(o);
+    }
+#ifndef WITH_CUDA
+    printf("\nThis build has no CUDA kernels: nvcc was not found when it was configured.\n");
+#endif
+}
+
+/* The exact name alone; else shell patterns; else names that hold the text. */
+static bool means(const char *pattern, const char *name)
+{
+    if (strpbrk(pattern, "*?["))
+        return fnmatch(pattern, name, 0) == 0;
+    return strstr(name, pattern) != NULL;
+}
+
+Status list_find(const char *pattern, const BenchOp **found, int *count)
+{
+    const char *names[BENCH_COUNT] = {0};
+
+    *count = 0;
+    for (int i = 0; BENCHES[i]; i++) {
+        names[i] = BENCHES[i]->op->name;
+        if (pattern && !strcmp(pattern, names[i])) {
+            found[0] = BENCHES[i];
+            *count = 1;
+            return OK;
+        }
+    }
+    for (int i = 0; BENCHES[i]; i++)
+        if (!pattern || means(pattern, names[i]))
+            found[(*count)++] = BENCHES[i];
+    if (*count)
+        return OK;
+    const char *near = nearest_name(pattern, names);
+    if (near)
+        return fail(E_USAGE, "no operator '%s'; did you mean '%s'?", pattern, near);
+    return fail(E_USAGE, "no operator '%s'; cairn bench --list names all", pattern);
+}
