@@ -7,6 +7,7 @@
 #include "kernels/attention_sm80.cuh"
 
 #include <cmath>
+#include <string.h>
 
 enum { DELTA_THREADS = 256, HALVES = 1u << BF16 | 1u << F16, FLOATS = HALVES | 1u << F32 };
 

@@ -3,7 +3,6 @@
 #include "tests/emulator/atomics.h"
 #include "tests/emulator/report.h"
 #include "tests/emulator/sm80.h"
-#include "tests/emulator/sm90.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -26,7 +25,6 @@ struct Owner {
             return;
         for (Fiber &f : block->fibers)
             fiber_close(&f);
-        warpgroups_close(block);
         current = nullptr;
         free(block);
     }
@@ -317,7 +315,6 @@ static void block_reset(Block *b)
         r = {};
         votes_clear(&r);
     }
-    warpgroups_clear(b);
     b->alive = b->threads;
     b->first_ready = b->ready_count = b->at_condition = 0;
     b->idle = 0;

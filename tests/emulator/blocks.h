@@ -48,7 +48,6 @@ struct Pending {
 };
 
 struct Grid;       // launches.cu
-struct Warpgroups; // sm90.cu
 
 struct Block {
     Fiber *running, *host; // host: the thread of the operating system, when no CUDA thread runs
@@ -68,7 +67,6 @@ struct Block {
     Grid *cooperative;
     bool alone; // no other block runs meanwhile
     Pending *pending, **pending_end;
-    Warpgroups *warpgroups;
     Barrier barrier[BARRIERS];
     Warp warp[MOST_WARPS];
     char started, finished; // to ThreadSanitizer

@@ -138,6 +138,11 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
     return stream_wait(stream);
 }
 
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *argument)
+{
+    return emulator::stream_do(stream, [=] { function(argument); });
+}
+
 cudaError_t cudaDeviceSynchronize(void)
 {
     return capture_refuses();
