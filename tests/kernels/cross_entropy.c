@@ -3,6 +3,7 @@
 #include "runtime/safetensors.h"
 #include "tests/check_op.h"
 #include "tests/early_loss.h"
+#include "tests/on_device.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -81,6 +82,35 @@ static void passes_what_every_operator_must(void)
     }
 }
 
+/* Widths on both sides of a device's teams, odd ones and a padded vocabulary, more rows than a block
+ * has. */
+static void agrees_where_paths_change(void)
+{
+    static const struct {
+        int64_t V;
+        CrossEntropyArgs args;
+    } cases[] = {{1024, {0, 1021}}, {1025, {0.1f, 0}}, {8192, {0.1f, 8190}}, {8195, {0, 0}}};
+    enum { N = 11 };
+
+    if (test_on_cpu())
+        return;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        const int64_t V = cases[k].V;
+        const int32_t offsets[] = {0, N - 1};
+        float *x = normal_values(N * (V + 1), k);
+        int32_t target[N];
+        OpInput in[4];
+
+        for (int64_t n = 0; n < N; n++)
+            target[n] = n == 3 ? -100 : (int32_t)(n * 997 % (V - 4));
+        inputs(in, N, V, x, target, offsets);
+        check_op(build, &cases[k].args, in, 4, (OpCheck){0});
+        in[0].dim[1] = V + 1;
+        check_op(build_view, &cases[k].args, in, 4, (OpCheck){0});
+        free(x);
+    }
+}
+
 static void agrees_with_pytorch(void)
 {
     static const float smoothing[] = {0, 0.1f};
@@ -139,16 +169,16 @@ typedef struct Early {
     CrossEntropyArgs args;
 } Early;
 
-static Tensor *build_early(Graph *g, Tensor *logits, const void *context)
+static Tensor *build_early(Graph *g, Tensor *logits, const void *context, EarlyInputs *inputs)
 {
     const Early *e = context;
     Tensor *target = graph_state(g, "target", I32, DIMS(e->N));
     Tensor *offsets = graph_state(g, "offsets", I32, DIMS(2));
     Tensor *scalars = graph_state(g, "scalars", F32, DIMS(STEP_SCALARS));
 
-    target->data = (void *)(size_t)e->target;
-    offsets->data = (void *)(size_t)e->offsets;
-    scalars->data = (void *)(size_t)SCALARS;
+    early_input(inputs, target, e->target);
+    early_input(inputs, offsets, e->offsets);
+    early_input(inputs, scalars, SCALARS);
     return op_cross_entropy(g, logits, target, &(Rows){.offsets = offsets}, scalars, e->args);
 }
 
@@ -195,6 +225,7 @@ int main(void)
 {
     RUN(hand_values);
     RUN(passes_what_every_operator_must);
+    RUN(agrees_where_paths_change);
     RUN(agrees_with_pytorch);
     RUN(long_rows);
     RUN(gives_its_gradient_early);

@@ -1,6 +1,7 @@
 /* Tests kernels/softmax.c. */
 #include "kernels/ops.h"
 #include "tests/check_op.h"
+#include "tests/on_device.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -71,6 +72,21 @@ static void gradients_are_right(void)
     free(x);
 }
 
+/* Widths on both sides of a device's teams, rows that begin anywhere, more rows than a block has. */
+static void agrees_where_paths_change(void)
+{
+    static const int64_t shape[][2] = {{9, 1023}, {11, 1024}, {3, 1025}, {2, 8192}, {3, 8195}};
+
+    if (test_on_cpu())
+        return;
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
+        float *x = normal_values(shape[i][0] * shape[i][1], i);
+        const OpInput in[] = {{2, {shape[i][0], shape[i][1]}, .values = x, .wants_gradient = true}};
+        check_op(build, NULL, in, 1, (OpCheck){0});
+        free(x);
+    }
+}
+
 static void refuses_integers(void)
 {
     const int32_t places[2] = {0};
@@ -84,6 +100,7 @@ int main(void)
     RUN(hand_values);
     RUN(long_rows_sum_to_one);
     RUN(gradients_are_right);
+    RUN(agrees_where_paths_change);
     RUN(refuses_integers);
     return test_result();
 }

@@ -109,16 +109,16 @@ typedef struct Early {
 
 enum { EARLY_N = 700, EARLY_B = 3 };
 
-static Tensor *build_early(Graph *g, Tensor *logits, const void *context)
+static Tensor *build_early(Graph *g, Tensor *logits, const void *context, EarlyInputs *inputs)
 {
     const Early *e = context;
     Tensor *target = graph_state(g, "target", I32, DIMS(EARLY_B, 2));
     Tensor *offsets = graph_state(g, "offsets", I32, DIMS(EARLY_B + 1));
     Tensor *scalars = graph_state(g, "scalars", F32, DIMS(STEP_SCALARS));
 
-    target->data = (void *)(size_t)e->target;
-    offsets->data = (void *)(size_t)e->offsets;
-    scalars->data = (void *)(size_t)HALF;
+    early_input(inputs, target, e->target);
+    early_input(inputs, offsets, e->offsets);
+    early_input(inputs, scalars, HALF);
     return op_span_cross_entropy(g, logits, target, &(Rows){.offsets = offsets}, scalars);
 }
 
