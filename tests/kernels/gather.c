@@ -58,6 +58,52 @@ static void gradients_are_right(void)
     }
 }
 
+/* More places than two bytes count, more rows than one block sorts, places with 0, 1, 32, 33 and
+ * hundreds of rows: the same bits as one addition after another, 32 at a time and then those. */
+static void many_rows_are_summed_in_the_stated_order(void)
+{
+    enum { N = 70001, M = 4501, RUN_ROWS = 32 };
+    static int32_t index[M];
+    static float total[N], part[N];
+    static int count[N];
+    float *x = normal_values(N, 1);
+    const OpInput in[] = {{2, {N, 1}, .values = x, .wants_gradient = true},
+                          {1, {M}, .places = index}};
+    OpRun r;
+
+    for (int i = 0; i < M; i++)
+        index[i] = i % 3 == 0   ? N - 1
+                   : i % 3 == 1 ? (int)((int64_t)i * 7919 % N)
+                   : i < 3 * 32 ? 65536
+                   : i < 3 * 65 ? 255
+                   : i % 5 == 0 ? -i
+                   : i % 5 == 1 ? N + i
+                                : 256 + i % 7;
+    if (!op_run(build, NULL, in, 2, (OpSetting){0}, &r))
+        return;
+    for (int i = 0; i < M; i++) {
+        const int p = index[i];
+        const float dy = (float)(i * 7919 % 23) / 11 - 1;
+        if (p < 0 || p >= N)
+            continue;
+        part[p] = count[p] % RUN_ROWS ? part[p] + dy : dy;
+        count[p]++;
+        if (count[p] % RUN_ROWS == 0)
+            total[p] = count[p] == RUN_ROWS ? part[p] : total[p] + part[p];
+    }
+    for (int p = 0; p < N; p++) {
+        const float rest = count[p] % RUN_ROWS ? part[p] : 0;
+        const float want = count[p] < RUN_ROWS ? rest : total[p] + rest;
+        if (!CHECK(r.dx[0][p] == want)) {
+            printf("  place %d of %d rows: %.9g, expected %.9g\n", p, count[p], (double)r.dx[0][p],
+                   (double)want);
+            break;
+        }
+    }
+    op_run_free(&r);
+    free(x);
+}
+
 static void nothing_gathered_gives_no_gradient(void)
 {
     const float x[6] = {1};
@@ -83,6 +129,7 @@ int main(void)
 {
     RUN(hand_values);
     RUN(gradients_are_right);
+    RUN(many_rows_are_summed_in_the_stated_order);
     RUN(nothing_gathered_gives_no_gradient);
     RUN(refuses_an_index_of_numbers);
     return test_result();
