@@ -1,6 +1,7 @@
 /* doctor.c - `cairn doctor`: what this machine has, what it lacks, and what to do about it. */
 #include "cli/command.h"
 
+#include "kernels/gemm.h"
 #include "runtime/device.h"
 #include "runtime/memory.h"
 #include "runtime/resource.h"
@@ -94,13 +95,51 @@ static Status tell_device(void)
     device_describe(d, text, sizeof text);
     device_close(d);
     printf("device        %s\n", text);
-    s = device_open("cuda", 0, &d);
-    printf("CUDA          %s\n", s ? status_text() : "ready");
-    if (s && access("/proc/driver/nvidia/version", R_OK) == 0)
-        printf("  an NVIDIA driver is loaded: a build with nvcc on the PATH would use the card\n");
-    if (!s)
-        device_close(d);
     return OK;
+}
+
+/* Memory, and whether the library that multiplies is there. */
+static void tell_card(Device *d)
+{
+    const GemmMatrix square = {F32, 16, false};
+    const Gemm probe = {.m = 16, .n = 16, .k = 16, .a = square, .b = square, .c = square};
+    char text[256];
+    size_t left = 0;
+    GemmPlan *plan = NULL;
+
+    device_describe(d, text, sizeof text);
+    printf("CUDA          %s\n", text);
+    if (d->table->memory(d, &left) == OK)
+        printf("              %.1f GiB of its memory can be allocated\n", (double)left / (1 << 30));
+    if (gemm_make(&plan, d, probe))
+        printf("missing       %s\n", status_text());
+    else
+        printf("              ready\n");
+    gemm_free(plan);
+}
+
+/* Every card, or why there is none. */
+static void tell_cards(void)
+{
+    enum { MOST_CARDS = 64 };
+
+    for (int i = 0; i < MOST_CARDS; i++) {
+        char name[16];
+        Device *d = NULL;
+        snprintf(name, sizeof name, "cuda:%d", i);
+        const Status s = device_open(name, 0, &d);
+        if (s == E_CONFIG)
+            return; // no card has this number
+        if (s)
+            printf("CUDA          %s\n", status_text());
+        else
+            tell_card(d);
+        device_close(d);
+        if (s && !strstr(status_text(), "compute capability"))
+            break; // it is the machine or the build, not this card
+    }
+    if (access("/proc/driver/nvidia/version", R_OK) == 0)
+        printf("  an NVIDIA driver is loaded: a build with nvcc on the PATH would use the card\n");
 }
 
 static void tell_libraries(void)
@@ -167,6 +206,7 @@ static Status doctor_run(const Arguments *a)
     tell_processor();
     tell_memory();
     Status s = tell_device();
+    tell_cards();
     tell_libraries();
     tell_wants();
     return s;

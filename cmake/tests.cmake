@@ -2,7 +2,8 @@
 # <folder>/<x>, and both say by exit code 77 that they were skipped.
 #
 # In a build with CUDA or the emulator the test of an operator, tests/kernels/<op>.c, is also the test
-# cuda/kernels/<op> or emulated/kernels/<op>, which runs it on that device.
+# cuda/kernels/<op> or emulated/kernels/<op>, which runs it on that device, and tests/device/<x>.sh is
+# cuda/<x>.sh or emulated/<x>.sh. Both find its name in $CAIRN_TEST_DEVICE.
 #
 # Scripts find the program in $CAIRN, the source tree in $CAIRN_SOURCE, and the build tree in
 # $CAIRN_BUILD. Two tests may run at once, so threads that wait must sleep.
@@ -56,7 +57,7 @@ foreach(folder ${folders})
   endforeach()
 endforeach()
 
-# ---- operators on the other device ----
+# ---- operators and recipes on the other device ----
 
 set(device "")
 if(CAIRN_EMULATED)
@@ -73,6 +74,16 @@ foreach(operator IN LISTS operators)
     set(test ${CAIRN_TEST_PREFIX}${device}/kernels/${operator})
     add_test(NAME ${test} COMMAND test_kernels_${operator})
     set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 LABELS ${label}
+      ENVIRONMENT "${environment};CAIRN_TEST_DEVICE=${device}")
+  endif()
+endforeach()
+file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/device/*.sh)
+foreach(script IN LISTS scripts)
+  if(device)
+    get_filename_component(name ${script} NAME_WE)
+    set(test ${CAIRN_TEST_PREFIX}${device}/${name}.sh)
+    add_test(NAME ${test} COMMAND bash ${script})
+    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 1800 LABELS ${label}
       ENVIRONMENT "${environment};CAIRN_TEST_DEVICE=${device}")
   endif()
 endforeach()

@@ -17,17 +17,27 @@ static int processors(void)
     return CPU_COUNT(&set);
 }
 
+/* The first GPU, else the CPU with a note of why. The emulator is for tests, never the choice. */
+static Status open_best(Device *d)
+{
+#if defined WITH_CUDA && !defined WITH_EMULATOR
+    if (device_cuda_open(d, DEVICE_CUDA_NAME) == OK)
+        return OK;
+    d->note = strdup(status_text());
+    d->index = 0;
+#endif
+    return device_cpu_open(d);
+}
+
 static Status open_kind(const char *name, Device *d)
 {
 #ifdef WITH_CUDA
     if (!strncmp(name, DEVICE_CUDA_NAME, strlen(DEVICE_CUDA_NAME)))
         return device_cuda_open(d, name);
-#ifndef WITH_EMULATOR // it is for tests, never the choice of "auto"
-    if (!strcmp(name, "auto") && device_cuda_open(d, DEVICE_CUDA_NAME) == OK)
-        return OK;
 #endif
-#endif
-    if (!strcmp(name, "cpu") || !strcmp(name, "auto"))
+    if (!strcmp(name, "auto"))
+        return open_best(d);
+    if (!strcmp(name, "cpu"))
         return device_cpu_open(d);
     if (!strncmp(name, "cuda", 4) || !strcmp(name, "emulated"))
         return fail(E_DEVICE, "device %s: this build of cairn has no such device; use device=cpu",
@@ -46,11 +56,18 @@ Status device_open(const char *name, int threads, Device **out)
         return fail(E_MEMORY, "device %s: no memory to open it", name);
     d->threads = threads ? threads : processors();
     Status s = open_kind(name, d);
-    if (s)
+    if (s) {
+        free(d->note);
         free(d);
-    else
+    } else {
         *out = d;
+    }
     return s;
+}
+
+void device_describe(const Device *d, char *text, size_t room)
+{
+    d->table->describe(d, text, room);
 }
 
 void device_close(Device *d)
@@ -61,6 +78,7 @@ void device_close(Device *d)
         if (d->library[i])
             d->library[i]->close(d->handle[i]);
     d->table->close(d);
+    free(d->note);
     free(d);
 }
 

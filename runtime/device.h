@@ -60,6 +60,7 @@ typedef struct DeviceTable {
     Status (*capture_run)(Device *d, Capture *c, Stream *s);
     void (*capture_close)(Device *d, Capture *c);
 
+    void (*describe)(const Device *d, char *text, size_t room);
     void (*close)(Device *d); // frees d->state
 } DeviceTable;
 
@@ -81,6 +82,7 @@ typedef struct DeviceKernel {
 struct Device {
     DeviceKind kind;
     const char *name; // "cpu", "cuda", "emulated"
+    char *note;       // where "auto" took the CPU: why no GPU; else NULL
     int index;        // which card
     int threads;      // of the host, for our loops and the libraries'; fixed
     const DeviceTable *table;
@@ -103,7 +105,8 @@ MUST_CHECK Status device_library(Device *d, const DeviceLibrary *library, void *
 MUST_CHECK Status device_force_kernel(Device *d, const char *op, const char *kernel);
 const char *device_forced_kernel(const Device *d, const char *op); // NULL: none
 
-/* A word for reports and checkpoints: "cpu avx512_bf16, 2 threads" and the like. */
+/* A word for reports and checkpoints: "cpu avx512_bf16, 2 threads", "cuda:0 NVIDIA H100 80GB HBM3,
+ * compute capability 9.0, driver for CUDA 13.0" and the like. */
 void device_describe(const Device *d, char *text, size_t room);
 
 /* One block of device memory that is given out by offset and lives until it is closed. */

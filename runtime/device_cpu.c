@@ -140,6 +140,15 @@ static Status cpu_event_milliseconds(Device *d, Event *from, Event *to, double *
     return OK;
 }
 
+static void cpu_describe(const Device *d, char *text, size_t room)
+{
+    const char *simd = __builtin_cpu_supports("avx512bf16") ? "avx512_bf16"
+                       : __builtin_cpu_supports("avx512f")  ? "avx512"
+                       : __builtin_cpu_supports("avx2")     ? "avx2"
+                                                            : "no avx2";
+    snprintf(text, room, "cpu %s, %d threads", simd, d->threads);
+}
+
 static void cpu_close(Device *d)
 {
     (void)d;
@@ -165,6 +174,7 @@ static const DeviceTable CPU_TABLE = {
     .event_wait = cpu_event_wait,
     .event_synchronise = cpu_event_synchronise,
     .event_milliseconds = cpu_event_milliseconds,
+    .describe = cpu_describe,
     .close = cpu_close,
 };
 
@@ -174,16 +184,4 @@ Status device_cpu_open(Device *d)
     d->name = "cpu";
     d->table = &CPU_TABLE;
     return OK;
-}
-
-void device_describe(const Device *d, char *text, size_t room)
-{
-    const char *simd = __builtin_cpu_supports("avx512bf16") ? "avx512_bf16"
-                       : __builtin_cpu_supports("avx512f")  ? "avx512"
-                       : __builtin_cpu_supports("avx2")     ? "avx2"
-                                                            : "no avx2";
-    if (d->kind == DEVICE_CPU)
-        snprintf(text, room, "cpu %s, %d threads", simd, d->threads);
-    else
-        snprintf(text, room, "%s:%d", d->name, d->index);
 }

@@ -348,6 +348,17 @@ static void cuda_capture_close(Device *d, Capture *c)
     free(c);
 }
 
+static void cuda_describe(const Device *d, char *text, size_t room)
+{
+    cudaDeviceProp p = {};
+    int driver = 0;
+
+    (void)cudaGetDeviceProperties(&p, d->index);
+    (void)cudaDriverGetVersion(&driver);
+    snprintf(text, room, "%s:%d %s, compute capability %d.%d, driver for CUDA %d.%d", d->name,
+             d->index, p.name, p.major, p.minor, driver / 1000, driver % 1000 / 10);
+}
+
 static void cuda_close(Device *d)
 {
     CudaDevice *state = static_cast<CudaDevice *>(d->state);
@@ -384,6 +395,7 @@ static DeviceTable make_table(void)
     t.capture_end = cuda_capture_end;
     t.capture_run = cuda_capture_run;
     t.capture_close = cuda_capture_close;
+    t.describe = cuda_describe;
     t.close = cuda_close;
     return t;
 }

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Opens "cuda", "cuda:1" (under the emulator "emulated"): fills kind, name, index, table and state.
- * Errors: E_CONFIG for a number that is none, E_DEVICE says what driver or card lack. */
+ * Errors: E_CONFIG for a number that no card has, E_DEVICE says what driver or card lack. */
 MUST_CHECK Status device_cuda_open(Device *d, const char *name);
 
 /* The table and state of a device whose kind, name and index are set. */

@@ -67,7 +67,7 @@ Status device_cuda_open(Device *d, const char *name)
     if (e != cudaSuccess || count == 0)
         return no_card(e != cudaSuccess ? e : cudaErrorNoDevice);
     if (d->index >= count)
-        return fail(E_DEVICE, "device %s: this machine has %d GPU%s, numbered from 0", name, count,
+        return fail(E_CONFIG, "device %s: this machine has %d GPU%s, numbered from 0", name, count,
                     count == 1 ? "" : "s");
     e = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, d->index);
     if (e == cudaSuccess)

@@ -231,6 +231,8 @@ static Status open_run(SquadRun *r)
                       &r->validation_features);
     if (!s)
         s = device_open(config_text(c, "device"), (int)config_int(c, "threads"), &r->device);
+    if (!s && r->device->note)
+        say(r, "note: %s", r->device->note);
     if (!s && !(r->params = params_new(r->device, r->dtype)))
         s = fail(E_MEMORY, "no memory for parameters");
     if (!s)
