@@ -71,7 +71,12 @@ typedef struct DeviceLibrary {
     void (*close)(void *handle);
 } DeviceLibrary;
 
-enum { DEVICE_LIBRARIES = 8 };
+enum { DEVICE_LIBRARIES = 8, DEVICE_KERNELS = 16, DEVICE_NAME_ROOM = 24 };
+
+/* A kernel that a recipe or a benchmark forces, where else the operator would choose. */
+typedef struct DeviceKernel {
+    char op[DEVICE_NAME_ROOM], kernel[DEVICE_NAME_ROOM];
+} DeviceKernel;
 
 struct Device {
     DeviceKind kind;
@@ -82,6 +87,7 @@ struct Device {
     void *state;
     const DeviceLibrary *library[DEVICE_LIBRARIES];
     void *handle[DEVICE_LIBRARIES];
+    DeviceKernel kernel[DEVICE_KERNELS];
 };
 
 /* Opens "cpu", "cuda", "cuda:1", "emulated" or "auto" (the first GPU, else the CPU). threads 0 is
@@ -90,6 +96,12 @@ MUST_CHECK Status device_open(const char *name, int threads, Device **out);
 void device_close(Device *d); // accepts NULL
 
 MUST_CHECK Status device_library(Device *d, const DeviceLibrary *library, void **handle);
+
+/* Graphs compiled from now on run that kernel of the operator (`kernel.attention=f32`), or fail to
+ * compile with the reason; "auto" takes it back. Whether there is one is the operator's to say.
+ * Errors: E_CONFIG for a name too long or too many of them. */
+MUST_CHECK Status device_force_kernel(Device *d, const char *op, const char *kernel);
+const char *device_forced_kernel(const Device *d, const char *op); // NULL: none
 
 /* A word for reports and checkpoints: "cpu avx512_bf16, 2 threads" and the like. */
 void device_describe(const Device *d, char *text, size_t room);
