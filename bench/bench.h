@@ -56,7 +56,7 @@ typedef struct BenchOp {
     /* Records the operator and returns its output, or the loss itself; NULL after a failure. */
     Tensor *(*build)(Bench *b, Graph *g, const BenchShape *k);
     const BenchPeer *peers[BENCH_PEERS];
-    const char *(*kernel)(const Call *c); // the name of the kernel that runs; NULL: the only one
+    bool chooses; // on a card it has several kernels, and --kernel forces one by name
 } BenchOp;
 
 /* Tensors for build, on the device, freed after the case: normal numbers (or places below `below`).

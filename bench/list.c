@@ -16,25 +16,25 @@ static const BenchOp *const BENCHES[] = {
 
 enum { BENCH_COUNT = sizeof BENCHES / sizeof *BENCHES };
 
-static void print_kernels(const BenchOp *o)
+static void print_kernels(const Bench *b, const BenchOp *o)
 {
     const Op *op = o->op;
 
     if (op->forward[DEVICE_CPU])
         printf("    cpu: %s (x86-64 with AVX2)\n", op->name);
-#ifdef WITH_CUDA
     if (op->forward[DEVICE_CUDA])
-        printf("    cuda: %s (compute capability 8.0 and later)%s\n", op->name,
-               o->backward.bytes && !op->backward[DEVICE_CUDA] ? ", forward alone" : "");
-    else
-        printf("    cuda: none yet\n");
-#endif
+        printf("    cuda: %s (compute capability 8.0 and later)%s%s\n", op->name,
+               o->backward.bytes && !op->backward[DEVICE_CUDA] ? ", forward alone" : "",
+               o->chooses ? "; --kernel forces one of several" : "");
     for (int i = 0; i < BENCH_PEERS && o->peers[i]; i++)
-        printf("    --compare: %s\n", o->peers[i]->name);
+        if (o->peers[i]->kinds >> b->device->kind & 1)
+            printf("    --compare: %s\n", o->peers[i]->name);
 }
 
 void list_print(const Bench *b, const BenchOp *const found[], int count)
 {
+    int cuda = 0;
+
     printf("device: %s\n\n", b->machine.device);
     for (int i = 0; i < count; i++) {
         const BenchOp *o = found[i];
@@ -43,11 +43,11 @@ void list_print(const Bench *b, const BenchOp *const found[], int count)
         for (int k = 0; k < BENCH_SHAPES && o->shapes[k]; k++)
             printf(" %s", o->shapes[k]);
         printf("\n");
-        print_kernels(o);
+        print_kernels(b, o);
+        cuda += o->op->forward[DEVICE_CUDA] != NULL;
     }
-#ifndef WITH_CUDA
-    printf("\nThis build has no CUDA kernels: nvcc was not found when it was configured.\n");
-#endif
+    if (!cuda)
+        printf("\nThis build has no CUDA kernel of these.\n");
 }
 
 /* The exact name alone; else shell patterns; else names that hold the text. */

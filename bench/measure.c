@@ -163,7 +163,7 @@ static Status time_pass(Bench *b, const BenchOp *o, Replica *r, int count, Pass 
     m->buffers[pass] = count;
     machine_clocks(b->device, &m->clocks[pass]);
     snprintf(m->kernel[pass], sizeof m->kernel[pass], "%s",
-             o->kernel ? o->kernel(r[0].call[pass]) : o->op->name);
+             b->options.kernel ? b->options.kernel : o->op->name);
     return OK;
 }
 

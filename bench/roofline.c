@@ -3,7 +3,8 @@
  * the copy and the level of products, one for each storage type.
  *
  * The SVG stands alone, carries a title and a description, and takes its colours from the reader's
- * light or dark scheme. A row without FLOPs (a gather) has no place on it and is left out.
+ * light or dark scheme. More than MOST_NAMES rows are numbered, with their names below. A row
+ * without FLOPs (a gather) has no place on it and is left out.
  */
 #include "bench/parts.h"
 
@@ -15,7 +16,8 @@
 #include <string.h>
 
 enum { WIDTH = 960, HEIGHT = 640, LEFT = 84, RIGHT = 930, TOP = 74, BOTTOM = 560 };
-enum { LETTER = 6, LINE = 13, POINT = 5, TRIES = 64 };
+enum { LETTER = 6, LINE = 13, POINT = 5, TRIES = 48 };
+enum { MOST_NAMES = 20, COLUMNS = 2, LINE_BOXES = 400 };
 
 typedef struct Box {
     double x0, y0, x1, y1;
@@ -25,8 +27,10 @@ typedef struct Picture {
     const Bench *bench;
     FILE *f;
     double x_least, x_most, y_least, y_most; // whole powers of 10
-    Box *box;                                // taken: points, then labels
+    Box *box;                                // taken: ceilings, points, then labels
     int boxes;
+    bool numbered; // more rows than names would fit: numbers, and a key below
+    int height;
 } Picture;
 
 static const char STYLE[] =
@@ -132,13 +136,27 @@ static void draw_axes(const Picture *p)
             (TOP + BOTTOM) / 2);
 }
 
-static void draw_slope(const Picture *p, double top)
+/* Labels keep off a line and off the name on it. */
+static void take_line(Picture *p, double ax, double ay, double bx, double by)
+{
+    const int n = (int)(hypot(bx - ax, by - ay) / 8);
+
+    for (int i = 0; i <= n && p->boxes < LINE_BOXES; i++) {
+        const double x = ax + (bx - ax) * i / fmax(n, 1), y = ay + (by - ay) * i / fmax(n, 1);
+        p->box[p->boxes++] = (Box){x - 4, y - 4, x + 4, y + 4};
+    }
+}
+
+static void draw_slope(Picture *p, double top)
 {
     const double copy = p->bench->limits.copy;
     const double x0 = fmax(p->x_least, p->y_least / copy), x1 = top / copy;
     const double ax = at_x(p, x0), ay = at_y(p, x0 * copy), bx = at_x(p, x1), by = at_y(p, top);
     char text[32];
 
+    take_line(p, ax, ay, bx, by);
+    take_line(p, 0.75 * ax + 0.25 * bx - 8, 0.75 * ay + 0.25 * by - 8, 0.55 * ax + 0.45 * bx - 8,
+              0.55 * ay + 0.45 * by - 8);
     fprintf(p->f, "<path class=\"roof\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", ax, ay, bx, by);
     fprintf(p->f,
             "<text class=\"roofname\" transform=\"translate(%.1f %.1f) rotate(%.1f)\" "
@@ -169,13 +187,16 @@ static void draw_ceilings(Picture *p)
             column += o < t && fabs(at_y(p, l->rate[t]) - at_y(p, l->rate[o])) < 3;
         }
         const double y = at_y(p, l->rate[t]);
+        const double name = at_x(p, l->rate[t] / l->copy) + 10 + 190 * column,
+                     line = above ? y + 16 : y - 7;
+        take_line(p, at_x(p, l->rate[t] / l->copy), y, RIGHT, y);
+        take_line(p, name, line - 4, name + 170, line - 4);
         fprintf(p->f, "<path class=\"roof\" d=\"M%.1f %.1fH%d\"/>\n", at_x(p, l->rate[t] / l->copy),
                 y, RIGHT);
         fprintf(p->f,
-                "<text class=\"roofname\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s products "
+                "<text class=\"roofname\" x=\"%.0f\" y=\"%.1f\" text-anchor=\"start\">%s products "
                 "%s</text>\n",
-                RIGHT - 8 - 190 * column, above ? y + 16 : y - 7, dtype_name(t),
-                rate_text(text, l->rate[t], "FLOP/s"));
+                name, line, dtype_name(t), rate_text(text, l->rate[t], "FLOP/s"));
     }
 }
 
@@ -225,7 +246,7 @@ static Box place_label(const Picture *p, double x, double y, double width)
         if (!overlaps(p, b))
             return b;
     }
-    return b;
+    return (Box){x + POINT + 4, y - LINE / 2.0, x + POINT + 4 + width, y + LINE / 2.0};
 }
 
 static void draw_point(const Picture *p, const Row *r, double x, double y)
@@ -246,9 +267,31 @@ static void draw_point(const Picture *p, const Row *r, double x, double y)
             r->pass == FORWARD ? "</circle>" : "</path>");
 }
 
+static void draw_row(Picture *p, const Row *r, int number)
+{
+    char label[ROW_NAME_ROOM];
+    const double x = at_x(p, r->flops / r->bytes), y = at_y(p, r->flops / r->timing.median);
+
+    label_text(p->bench, r, label);
+    if (p->numbered)
+        snprintf(label, sizeof label, "%d", number);
+    const Box k = place_label(p, x, y, (double)strlen(label) * LETTER + p->numbered);
+    p->box[p->boxes++] = k;
+    const bool right = k.x0 > x;
+    if (fabs(k.y0 + LINE / 2.0 - y) > 1)
+        fprintf(p->f, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", x, y,
+                right ? k.x0 - 2 : k.x1 + 2, k.y0 + LINE / 2.0);
+    draw_point(p, r, x, y);
+    fprintf(p->f, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
+            right ? k.x0 : k.x1, k.y0 + 10, right ? "start" : "end");
+    print_text(p->f, label);
+    fprintf(p->f, "</text>\n");
+}
+
 static void draw_rows(Picture *p)
 {
     const Bench *b = p->bench;
+    int number = 0;
 
     for (int i = 0; i < b->rows; i++)
         if (has_place(&b->row[i])) {
@@ -256,24 +299,29 @@ static void draw_rows(Picture *p)
             const double y = at_y(p, b->row[i].flops / b->row[i].timing.median);
             p->box[p->boxes++] = (Box){x - POINT, y - POINT, x + POINT, y + POINT};
         }
-    for (int i = 0; i < b->rows; i++) {
-        const Row *r = &b->row[i];
+    for (int i = 0; i < b->rows; i++)
+        if (has_place(&b->row[i]))
+            draw_row(p, &b->row[i], ++number);
+}
+
+/* What the numbers mean, column by column. */
+static void draw_names(const Picture *p, int places)
+{
+    const int lines = (places + COLUMNS - 1) / COLUMNS;
+    int number = 0;
+
+    for (int i = 0; i < p->bench->rows; i++) {
+        char label[ROW_NAME_ROOM];
+        const Row *r = &p->bench->row[i];
         if (!has_place(r))
             continue;
-        char label[ROW_NAME_ROOM];
-        const double x = at_x(p, r->flops / r->bytes), y = at_y(p, r->flops / r->timing.median);
-        label_text(b, r, label);
-        const Box k = place_label(p, x, y, (double)strlen(label) * LETTER);
-        p->box[p->boxes++] = k;
-        const bool right = k.x0 > x;
-        if (fabs(k.y0 + LINE / 2.0 - y) > 1)
-            fprintf(p->f, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", x, y,
-                    right ? k.x0 - 2 : k.x1 + 2, k.y0 + LINE / 2.0);
-        draw_point(p, r, x, y);
-        fprintf(p->f, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
-                right ? k.x0 : k.x1, k.y0 + 10, right ? "start" : "end");
+        label_text(p->bench, r, label);
+        fprintf(p->f, "<text class=\"label\" x=\"%d\" y=\"%d\">%d&#160; ",
+                LEFT + number / lines * (RIGHT - LEFT) / COLUMNS,
+                HEIGHT + 10 + number % lines * (LINE + 2), number + 1);
         print_text(p->f, label);
-        fprintf(p->f, "</text>\n");
+        fprintf(p->f, " %s</text>\n", dtype_name(r->shape.dtype));
+        number++;
     }
 }
 
@@ -289,7 +337,7 @@ static void draw_head(const Picture *p)
             "copy bandwidth and product rate</desc>\n%s"
             "<rect class=\"back\" width=\"%d\" height=\"%d\"/>\n"
             "<text class=\"head\" x=\"%d\" y=\"32\">Roofline: ",
-            WIDTH, HEIGHT, STYLE, WIDTH, HEIGHT, LEFT);
+            WIDTH, p->height, STYLE, WIDTH, p->height, LEFT);
     print_text(f, *m->card ? m->card : m->device);
     fprintf(f, "</text>\n<text class=\"soft\" x=\"%d\" y=\"54\">", LEFT);
     print_text(f, m->device);
@@ -326,18 +374,22 @@ Status roofline_write(const Bench *b, const char *path)
     if (!places)
         return fail(E_USAGE, "--plot: none of these rows multiplies or adds; a roofline has no "
                              "place for them");
-    Box *box = calloc((size_t)places * 2, sizeof *box);
+    Box *box = calloc((size_t)places * 2 + LINE_BOXES, sizeof *box);
     if (!box)
         return fail(E_MEMORY, "no memory for the picture");
     Status s = file_open(&w, path);
     if (!s) {
-        Picture p = {.bench = b, .f = w.stream, .box = box};
+        Picture p = {.bench = b, .f = w.stream, .box = box, .numbered = places > MOST_NAMES};
+        const int lines = p.numbered ? (places + COLUMNS - 1) / COLUMNS : 0;
+        p.height = HEIGHT + lines * (LINE + 2) + (lines ? 10 : 0);
         choose_range(&p);
         draw_head(&p);
         draw_axes(&p);
         draw_ceilings(&p);
         draw_rows(&p);
         draw_key(&p);
+        if (p.numbered)
+            draw_names(&p, places);
         fprintf(w.stream, "</svg>\n");
         s = file_commit(&w);
     }

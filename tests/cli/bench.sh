@@ -123,6 +123,7 @@ misuse "add has no shape key 'causal'" add --causal --device cpu
 misuse "--pass wants forward, backward or both, not 'sideways'" --pass sideways
 misuse "--dtype wants f32, bf16 or f16, not 'int4'" --dtype int4
 misuse "--kernel wants one operator" --kernel simple --device cpu
+misuse "--kernel: attention has one kernel on device cpu" attention --kernel f32 --device cpu
 misuse "unknown option --shap; did you mean --shape?" --shap N=3
 misuse "device tpu: expected cpu" --device tpu
 run 2 adamw --pass backward --shape P=8 "${tiny[@]}"

@@ -1,0 +1,199 @@
+#!/usr/bin/env bash
+# gpu.sh [BUNDLE] - everything that a machine with a GPU should do for Cairn, in one go.
+#
+# In this order, about ten minutes: tests of the wrapped instructions; tests of the operators; the squad
+# recipe for 50 steps on GPU and CPU, losses compared; compute-sanitizer on small sizes; the kernel
+# table (cairn bench); training steps of BERT-base; PyTorch on the same card where python has it;
+# last, outside the ten minutes and resumable, one BF16 seed of bench/reproduce/squad.sh where MODEL,
+# TRAIN and DEV are set. A step that fails or runs out of time is told in the table and the next begins.
+#
+# Writes bench/results/<card>.md and, beside it, the raw numbers in bench/results/<card>/. Exits 0
+# where every step that could run has passed.
+#
+#   BUNDLE      folder or .tar.gz of `make bundle`; without it builds build/gpu from this tree, with
+#               what a machine with CUDA and no internet has
+#   PYTHON=python3   MODEL, TRAIN, DEV   RESULTS=bench/results
+set -uo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+[ $# -le 1 ] || { echo "usage: gpu.sh [BUNDLE]" >&2; exit 2; }
+card=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1) || card=
+if [ -z "$card" ]; then
+    echo "gpu.sh: this machine has no NVIDIA GPU that its driver can use, so there is nothing to measure" >&2
+    exit 1
+fi
+
+results=${RESULTS:-$root/bench/results}
+name=$(echo "$card" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
+raw=$results/$name
+mkdir -p "$raw"
+python=${PYTHON:-python3}
+log=$raw/steps.tsv
+: >"$log"
+failed=0
+
+# step NAME SECONDS COMMAND ...: runs it, keeps what it prints, goes on whatever happens
+step() {
+    local title=$1 limit=$2 file begin code=0 verdict
+    file=$raw/$(echo "$1" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-').txt
+    shift 2
+    begin=$(date +%s)
+    echo "gpu.sh: $title" >&2
+    timeout "$limit" "$@" >"$file" 2>&1 || code=$?
+    case $code in
+    0) verdict=passed ;;
+    77) verdict="skipped: $(tail -n 1 "$file")" ;;
+    124) verdict="not finished in $limit s" failed=1 ;;
+    *) verdict="failed: $(tail -n 1 "$file" | cut -c 1-200)" failed=1 ;;
+    esac
+    printf '%s\t%s\t%s\n' "$title" "$(($(date +%s) - begin)) s" "$verdict" >>"$log"
+    return $code
+}
+drop() { # NAME WHY
+    printf '%s\t\tdropped: %s\n' "$1" "$2" >>"$log"
+}
+
+# ---- the programs ----
+
+if [ $# = 1 ]; then
+    bundle=$1
+    if [ -f "$bundle" ]; then
+        mkdir -p "$root/build/gpu-bundle"
+        tar -xzf "$bundle" -C "$root/build/gpu-bundle" --strip-components=1 || exit 1
+        bundle=$root/build/gpu-bundle
+    fi
+    bin=$bundle/bin tests=$bundle/tests source=$bundle/source
+else
+    step "build" 900 bash -c "cmake -S '$root' -B '$root/build/gpu' && cmake --build '$root/build/gpu' -j \$(nproc)" ||
+        echo "gpu.sh: the build failed; $raw/build.txt says why (a bundle needs no libraries here)" >&2
+    bin=$root/build/gpu tests=$root/build/gpu source=$root
+fi
+cairn=$bin/cairn
+export CAIRN=$cairn CAIRN_SOURCE=$source OMP_WAIT_POLICY=passive CAIRN_TEST_DEVICE=cuda HF_HUB_OFFLINE=1
+if [ ! -x "$cairn" ]; then
+    drop "all else" "no program $cairn"
+elif ! "$cairn" bench tanh --device cuda --shape N=8,C=8 --repeats 1 >"$raw/device.txt" 2>&1; then
+    drop "steps on the card" "$(tail -n 1 "$raw/device.txt")"
+fi
+
+# Runs each test program given on the card; exits 1 where one fails, 77 where none is there.
+run_tests() {
+    local code=0 any=0 status program
+    for program in "$@"; do
+        [ -x "$program" ] || continue
+        any=1 status=0
+        "$program" || status=$?
+        [ $status = 0 ] || [ $status = 77 ] || { echo "$(basename "$program") failed with code $status"; code=1; }
+    done
+    [ $any = 1 ] || { echo "no such test program here"; return 77; }
+    return $code
+}
+
+# Losses of the same 50 updates on both devices: exact data, dropout off, F32.
+compare_losses() {
+    local work data device
+    work=$(mktemp -d)
+    data=$source/tests/fixtures/bert-question-answering
+    for i in $(seq 0 199); do
+        echo "{\"id\": \"$i\", \"context\": \"the old king built the stone tower in year $i\", \"question\": \"who built the tower ?\", \"answers\": {\"text\": [\"old king\"], \"answer_start\": [4]}}"
+    done >"$work/train.jsonl"
+    head -n 8 "$work/train.jsonl" >"$work/dev.jsonl"
+    for device in cuda cpu; do
+        "$cairn" train squad model="$data" train_data="$work/train.jsonl" validation_data="$work/dev.jsonl" \
+            output_dir="$work/$device" device=$device max_steps=50 max_seq_length=40 doc_stride=8 \
+            batch_size=8 logging_steps=1 learning_rate=1e-3 || { rm -rf "$work"; return 1; }
+        sed -n 's/.*"train\/loss":\([-0-9.e+]*\).*/\1/p' "$work/$device/metrics.jsonl" >"$work/$device.losses"
+    done
+    paste "$work/cuda.losses" "$work/cpu.losses" | awk '
+        { d = $1 - $2; if (d < 0) d = -d; d /= 1 + ($2 < 0 ? -$2 : $2); if (d > worst) worst = d; n++ }
+        END { printf "%d losses, largest difference %.2e, at most 1e-3 expected\n", n, worst; exit !(n == 50 && worst <= 1e-3) }'
+    local code=$?
+    rm -rf "$work"
+    return $code
+}
+
+sanitize() { # TOOL: the operators' tests under it
+    local code=0 status program
+    for program in "$tests"/test_kernels_{layernorm,attention,softmax,adamw}; do
+        [ -x "$program" ] || continue
+        status=0
+        compute-sanitizer --tool "$1" --error-exitcode 9 "$program" || status=$?
+        [ $status = 0 ] || [ $status = 77 ] || code=1
+    done
+    return $code
+}
+
+# The recipe at the sizes of BERT-base with random weights would need a model's folder: MODEL gives it.
+bert_steps() {
+    local work=$raw/bert-base
+    rm -rf "$work"
+    "$cairn" train squad model="$MODEL" train_data="$TRAIN" validation_data="$DEV" output_dir="$work" \
+        device=cuda dtype="$1" max_steps=30 logging_steps=1 max_train_samples=2000 max_eval_samples=8 || return 1
+    # MFU: 6 FLOPs a parameter and token, over the product rate that cairn bench has measured
+    "$python" - "$work/metrics.jsonl" "$raw/kernels.json" "$1" <<'PY' || true
+import json, sys
+speeds = sorted(r["train/tokens_per_second"] for r in map(json.loads, open(sys.argv[1])) if "train/tokens_per_second" in r)
+rate = max(r["matrix_flops_per_second"] or 0 for r in json.load(open(sys.argv[2])) if r["dtype"] == sys.argv[3])
+speed = speeds[len(speeds) // 2]
+print("%.0f tokens/s, MFU %.3f = 6 * 108.9e6 parameters * tokens/s / %.4g FLOP/s" % (speed, 6 * 108.9e6 * speed / rate, rate))
+PY
+    rm -rf "$work"
+}
+
+if [ -x "$cairn" ]; then
+    export -f run_tests compare_losses sanitize bert_steps
+    export cairn source tests raw python MODEL=${MODEL:-} TRAIN=${TRAIN:-} DEV=${DEV:-}
+    step "wrapped instructions" 60 bash -c 'run_tests "$tests"/test_*sm80* "$tests"/test_*sm90*' || true
+    step "operators" 120 bash -c 'run_tests "$tests"/test_kernels_*' || true
+    step "squad 50 steps on both devices" 60 bash -c compare_losses || true
+    if command -v compute-sanitizer >/dev/null; then
+        for tool in memcheck racecheck synccheck; do
+            step "compute-sanitizer $tool" 60 bash -c "sanitize $tool" || true
+        done
+    else
+        drop "compute-sanitizer" "it is not on the PATH (it comes with the CUDA toolkit)"
+    fi
+    step "kernel table" 150 bash -c '"$cairn" bench --device cuda --compare --seconds 0.2 --json --plot "$raw/roofline.svg" >"$raw/kernels.json.part" && mv "$raw/kernels.json.part" "$raw/kernels.json"' || true
+    if [ -n "$MODEL" ] && [ -n "$TRAIN" ] && [ -n "$DEV" ]; then
+        step "BERT-base training steps bf16" 60 bash -c 'bert_steps bf16' || true
+        step "BERT-base training steps f32" 60 bash -c 'bert_steps f32' || true
+    else
+        drop "BERT-base training steps" "MODEL, TRAIN and DEV are not set"
+    fi
+    drop "GPT-2 training steps" "this version of Cairn has no GPT-2"
+    if ! "$python" -c 'import torch, transformers; assert torch.cuda.is_available()' 2>/dev/null; then
+        drop "PyTorch on this card" "$python has no torch and transformers that see the card"
+    else
+        step "PyTorch on this card" 60 "$python" "$root/bench/peers/peer.py" limits || true
+    fi
+fi
+
+# ---- the table ----
+
+write_table() {
+    local spent
+    spent=$(awk -F'\t' '{ sum += $2 } END { print sum }' "$log")
+    echo "# $card"
+    echo
+    echo "\`bench/gpu.sh\`, $(date +%F), $spent s; $("$cairn" --version 2>/dev/null || echo 'no program')." \
+        "Driver $(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)," \
+        "power limit $(nvidia-smi --query-gpu=power.limit --format=csv,noheader | head -n 1)."
+    echo
+    echo "| step | time | result |"
+    echo "|---|---|---|"
+    awk -F'\t' '{ gsub(/\|/, "/"); printf "| %s | %s | %s |\n", $1, $2, $3 }' "$log"
+    [ -s "$raw/kernels.json" ] || return 0
+    echo
+    echo "| operator | by | type | pass | shape | median, us | GB/s | TFLOP/s | share of limit |"
+    echo "|---|---|---|---|---|---|---|---|---|"
+    sed -n 's/^{"operator": "\([^"]*\)", "library": "\([^"]*\)", "pass": "\([^"]*\)", "shape": "\([^"]*\)", "dtype": "\([^"]*\)".*"median_ms": \([^,]*\),.*"bytes_per_second": \([^,]*\), "flops_per_second": \([^,]*\),.*"share": \([^,]*\),.*/\1 \2\t\5\t\3\t\4\t\6\t\7\t\8\t\9/p' "$raw/kernels.json" |
+        awk -F'\t' '{ split($1, n, " "); by = substr($1, length(n[1]) + 2)
+            printf "| %s | %s | %s | %s | %s | %.1f | %.0f | %.1f | %.0f %% |\n", n[1], by, $2, $3, $4, $5 * 1e3, $6 / 1e9, $7 / 1e12, $8 * 100 }'
+}
+write_table >"$results/$name.md.part" && mv "$results/$name.md.part" "$results/$name.md"
+cat "$results/$name.md"
+
+if [ -x "$cairn" ] && [ -n "${MODEL:-}" ] && [ -n "${TRAIN:-}" ] && [ -n "${DEV:-}" ]; then
+    WORK=${WORK:-$root/runs/reproduce-squad-$name} DTYPES=bf16 DEVICE=cuda OUTPUT=$raw/squad.md \
+        "$root/bench/reproduce/squad.sh" "$MODEL" "$TRAIN" "$DEV" 42 || failed=1
+fi
+exit $failed
