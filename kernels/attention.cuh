@@ -138,6 +138,20 @@ __device__ void attention_clear(Strided<T> x, int64_t from, int64_t to, int colu
             *x.at(n, column + i) = from_float<T>(0);
 }
 
+/* The same for gradients of keys and values, those that are there and are not added to. */
+template <typename T>
+__device__ void attention_clear_keys(const AttentionTask &task, Strided<T> dk, Strided<T> dv,
+                                     bool add_dk, bool add_dv, int column, int D, int tile,
+                                     int tiles)
+{
+    const int64_t from = task.key_offsets[task.batch];
+
+    if (dk.data && !add_dk)
+        attention_clear(dk, from, task.key_rows, column, D, tile, tiles);
+    if (dv.data && !add_dv)
+        attention_clear(dv, from, task.key_rows, column, D, tile, tiles);
+}
+
 /* ---- on the host ---- */
 
 AttentionTask attention_task(const Call *c);

@@ -121,11 +121,7 @@ __global__ void __launch_bounds__(FmaShape<WIDTH>::THREADS, 1)
     const int D = task.D, column = block.head * D, group = task.heads / task.kv_heads;
 
     if (block.sequence == task.batch) {
-        const int64_t from = task.key_offsets[task.batch];
-        if (dk.data && !add_dk)
-            attention_clear(dk, from, task.key_rows, column, D, block.tile, tiles);
-        if (dv.data && !add_dv)
-            attention_clear(dv, from, task.key_rows, column, D, block.tile, tiles);
+        attention_clear_keys(task, dk, dv, add_dk, add_dv, column, D, block.tile, tiles);
         return;
     }
     const AttentionSpan span = attention_span(task, block.sequence);

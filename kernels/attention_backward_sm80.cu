@@ -149,6 +149,14 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
                         times, add);
 }
 
+template <int M>
+__device__ __forceinline__ void fill(float (&times)[M][2], float x)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+        times[m][0] = times[m][1] = x;
+}
+
 /* A tile of keys (rows) and queries: s becomes p where dropout keeps it, dp becomes ds. i, j: of
  * this thread's first element; numbers: lse and delta of the tile. */
 template <int M, int N>
@@ -204,11 +212,8 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
     const int column = head * WIDTH, group = task.heads / task.kv_heads;
 
     if (block.sequence == task.batch) {
-        const int64_t none = task.key_offsets[task.batch];
-        if (dk.data && !add_dk)
-            attention_clear(dk, none, task.key_rows, column + 8 * chunk, 8 * C, block.tile, tiles);
-        if (dv.data && !add_dv)
-            attention_clear(dv, none, task.key_rows, column + 8 * chunk, 8 * C, block.tile, tiles);
+        attention_clear_keys(task, dk, dv, add_dk, add_dv, column + 8 * chunk, 8 * C, block.tile,
+                             tiles);
         return;
     }
     const AttentionSpan span = attention_span(task, block.sequence);
@@ -231,7 +236,6 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         if ((int)threadIdx.x < NUMBERS)
             number = n < queries ? source[of * task.rows + span.query + i + n] : 0;
     };
-
     mma_load<T, WIDTH, KEYS>(tile_k, k.at(span.key + start, column), k.stride, end - start);
     mma_load<T, WIDTH, KEYS>(tile_v, v.at(span.key + start, column), v.stride, end - start);
     if (count)
@@ -240,7 +244,6 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
     for (int t = 0; t < count * group; t++) {
         const int of = head * group + t / count, i = from + t % count * QUERIES;
         const T *tile_q = stages + t % 2 * STAGE;
-
         if ((int)threadIdx.x < NUMBERS)
             numbers[t % 2 * NUMBERS + threadIdx.x] = number;
         cp_async_wait<0>();
@@ -262,13 +265,11 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
     }
     cp_async_wait<0>(); // k and v, where nobody sees them
     __syncthreads();
-    for (int m = 0; m < M; m++)
-        times[m][0] = times[m][1] = task.scale * 0.693147181f;
+    fill(times, task.scale * 0.693147181f);
     if (dk.data)
         mma_store<T, WIDTH>(dk.at(span.key + j, column), dk.stride, end - j, tile_k, row, chunk,
                             sum_dk, times, add_dk);
-    for (int m = 0; m < M; m++)
-        times[m][0] = times[m][1] = task.keep;
+    fill(times, task.keep);
     if (dv.data)
         mma_store<T, WIDTH>(dv.at(span.key + j, column), dv.stride, end - j, tile_v, row, chunk,
                             sum_dv, times, add_dv);

@@ -57,7 +57,7 @@ __device__ __forceinline__ void mma_load(T *tile, const T *x, int64_t stride, in
 {
     const int CHUNKS = WIDTH / 8;
 
-#pragma unroll
+#pragma unroll 2
     for (int i = (int)threadIdx.x; i < ROWS * CHUNKS; i += MMA_THREADS) {
         const int row = i / CHUNKS, chunk = i % CHUNKS;
         const bool real = row < rows;
