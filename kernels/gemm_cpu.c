@@ -247,7 +247,9 @@ Status gemm_cpu_make(GemmPlan **out, Device *d, Gemm g)
     p->g = g;
     p->threads = d->threads;
     p->library = library;
-    plan_widening(p, gemm_cpu_is_native(d, g.a.dtype, g.b.dtype));
+    // oneDNN has no product of F32 that it stores narrower
+    plan_widening(p, gemm_cpu_is_native(d, g.a.dtype, g.b.dtype) &&
+                         (g.a.dtype == BF16 || g.c.dtype == F32));
     s = make_pieces(p);
     if (s)
         gemm_cpu_free(&p->plan);

@@ -89,6 +89,38 @@ Tensor *op_gelu(Graph *g, Tensor *x, Activation form);
 /* y = act(x w^T + b); x [N, C], w [O, C], b [O] or NULL -> [N, O]. dtype of y is that of x. */
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, Activation act);
 
+/* Recurrent layers over whole sequences: rnn (Elman 1990), lstm (Hochreiter and Schmidhuber 1997, with
+ * the forget gate of Gers et al. 2000), gru (Cho et al. 2014, the form of PyTorch and cuDNN). x [N,
+ * C] -> y [N, D*H]; D is 2 where bidirectional, then columns from H on belong to the reverse
+ * direction. Weights are PyTorch's: G gates (rnn 1; lstm i, f, g, o; gru r, z, n) of H rows, and with
+ * two directions weight_..._reverse stacked below: one block serves one product.
+ *
+ *   rnn    h' = act(a), a = w_ih x + b_ih + w_hh h + b_hh
+ *   lstm   c' = f c + i g,  h' = o tanh(c')
+ *   gru    n = tanh(w_in x + b_in + r (w_hn h + b_hn)),  h' = (1 - z) n + z h
+ *
+ * Sequences come in any order and may be empty: then the last state is the first. Each layer is one
+ * instruction; between layers stands op_dropout() (step NULL where dropout is 0). */
+typedef struct RecurrentLayer {
+    Tensor *w_ih, *w_hh;     // [D*G*H, C of this layer's input], [D*G*H, H]
+    Tensor *b_ih, *b_hh;     // [D*G*H]; both or neither
+    Tensor *h0, *c0;         // [D*B, H], dtype of x; NULL: zero. c0 of lstm alone
+    Tensor *h_last, *c_last; // filled: [D*B, H], the states after the last row of each sequence
+} RecurrentLayer;
+
+typedef struct RecurrentArgs {
+    bool bidirectional;
+    bool relu;     // of rnn: max(a, 0) in the place of tanh
+    float dropout; // of the inputs of all layers but the first
+} RecurrentArgs;
+
+Tensor *op_rnn(Graph *g, Tensor *x, const Rows *rows, Tensor *step, RecurrentLayer layer[],
+               int layers, RecurrentArgs args);
+Tensor *op_lstm(Graph *g, Tensor *x, const Rows *rows, Tensor *step, RecurrentLayer layer[],
+                int layers, RecurrentArgs args);
+Tensor *op_gru(Graph *g, Tensor *x, const Rows *rows, Tensor *step, RecurrentLayer layer[],
+               int layers, RecurrentArgs args);
+
 /* Over the columns of x [N, C]. */
 Tensor *op_softmax(Graph *g, Tensor *x);
 Tensor *op_tanh(Graph *g, Tensor *x);

@@ -1,0 +1,19 @@
+/* gru.c - gated recurrent units; formulas: ops.h, recurrent.h. */
+#include "kernels/recurrent.h"
+
+const Op gru_op = {
+    .name = "gru",
+    .shape = recurrent_shape,
+    .prepare = {recurrent_prepare_cpu},
+    .release = {recurrent_release_cpu},
+    .forward = {recurrent_forward_cpu},
+    .backward = {recurrent_backward_cpu},
+    .reads_inputs = 1u << X | 1u << OFFSETS | 1u << W_IH | 1u << W_HH | 1u << H0,
+    .reads_outputs = 1u << Y,
+};
+
+Tensor *op_gru(Graph *g, Tensor *x, const Rows *rows, Tensor *step, RecurrentLayer layer[],
+               int layers, RecurrentArgs args)
+{
+    return recurrent_record(g, &gru_op, GRU, x, rows, step, layer, layers, args);
+}

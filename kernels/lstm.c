@@ -1,0 +1,19 @@
+/* lstm.c - long short-term memory; formulas: ops.h, recurrent.h. */
+#include "kernels/recurrent.h"
+
+const Op lstm_op = {
+    .name = "lstm",
+    .shape = recurrent_shape,
+    .prepare = {recurrent_prepare_cpu},
+    .release = {recurrent_release_cpu},
+    .forward = {recurrent_forward_cpu},
+    .backward = {recurrent_backward_cpu},
+    .reads_inputs = 1u << X | 1u << OFFSETS | 1u << W_IH | 1u << W_HH | 1u << H0 | 1u << C0,
+    .reads_outputs = 1u << Y,
+};
+
+Tensor *op_lstm(Graph *g, Tensor *x, const Rows *rows, Tensor *step, RecurrentLayer layer[],
+                int layers, RecurrentArgs args)
+{
+    return recurrent_record(g, &lstm_op, LSTM, x, rows, step, layer, layers, args);
+}

@@ -1,0 +1,149 @@
+/* recurrent.h - what the parts of rnn, lstm and gru on the CPU share. Formulas: ops.h.
+ *
+ * rnn.c, lstm.c, gru.c    the operators
+ * recurrent_shape.c       what they accept; layers
+ * recurrent.c             plan, scratch; the products over all rows at once
+ * recurrent_panels.c      ranks of the sequences, weights packed for the inner loops
+ * recurrent_forward.c     the recurrence of some sequences in one direction
+ * recurrent_backward.c    its gradient
+ * recurrent_block.h       inner loops, compiled by recurrent_avx2.c and recurrent_avx512.c
+ *
+ * One product gives what the inputs contribute to the gates of all rows. The recurrence then goes
+ * step by step: the sequences are ranked by length, longest first, so that those that are still
+ * running at step s are the first of them; their states lie in one block, and a step is one product
+ * of that block with w_hh, its cells computed while the sums are in registers. The reverse direction
+ * is the same recurrence over the rows from the last to the first. Sequences do not depend on each
+ * other, so threads take some of them each and never meet.
+ *
+ * Every sum is one chain of fused multiply-adds in the order of k, whatever block a row is in:
+ * results do not depend on how sequences are dealt to threads.
+ *
+ * Backward walks the steps from the last to the first and writes the gradients of the gates:
+ *
+ *   lstm   do = dh tanh(c') o(1-o)      dc += dh o (1 - tanh^2(c'))
+ *          di = dc g i(1-i)   df = dc c f(1-f)   dg = dc i (1-g^2)   dc <- dc f
+ *   gru    dn = dh (1-z) (1-n^2)   dz = dh (h-n) z(1-z)   dr = dn (w_hn h + b_hn) r(1-r)
+ *          on the side of w_hh the third is dn r;   dh <- dh z + ...
+ *   rnn    da = dh (1-h'^2), or dh where h' > 0
+ *   all    dh <- dh + dgates w_hh
+ *
+ * Then dx, dw_ih and dw_hh are products over all rows.
+ */
+#ifndef KERNELS_RECURRENT_H
+#define KERNELS_RECURRENT_H
+
+#include "kernels/ops.h"
+
+typedef enum { RNN, LSTM, GRU } RecurrentKind;
+
+enum { X, OFFSETS, W_IH, W_HH, B_IH, B_HH, H0, C0, RECURRENT_INPUTS }; // c->in[]
+enum { Y, H_LAST, C_LAST };                                            // c->out[]
+enum {
+    GATES, // c->save[]: F32 [N, D*G*H], after their functions
+    CELL,  // F32 [N, D*H]: c' of lstm, w_hn h + b_hn of gru
+};
+enum { RECURRENT_VECTORS = 4 }; // of a panel of weights
+
+/* The args of one layer's instruction. */
+typedef struct RecurrentCall {
+    RecurrentKind kind;
+    bool relu;
+    int directions;
+    int64_t longest; // bucket
+} RecurrentCall;
+
+typedef struct RecurrentShape {
+    RecurrentKind kind;
+    int64_t N, B, C, H, D, G;
+    int64_t state; // floats from one row of states to the next: all panels fit
+    int64_t items; // work items of a direction: item j has the ranks j, j + items, ...
+    int64_t most;  // ranks of an item
+} RecurrentShape;
+
+/* One time step of `rows` sequences in one direction; gates of row i are at place[i]. */
+typedef struct RecurrentStep {
+    RecurrentKind kind;
+    bool relu;
+    bool keep; // gates are overwritten by what backward reads
+    int64_t rows, H, state;
+    const float *weight; // panels of w_hh
+    const float *bias;   // of gru: b_hn [H]
+    const float *before; // h [rows, state]
+    float *h, *cell;     // h' [rows, state], c' in the place of c, or w_hn h + b_hn
+    float *gates;        // gate k of unit u at [k * H + u]
+    int64_t gates_row;
+    const int64_t *place;
+} RecurrentStep;
+
+/* The gradient of one cell, n units of one row; gates and their gradients H apart. */
+typedef struct RecurrentSlope {
+    RecurrentKind kind;
+    bool relu;
+    int64_t n, H;
+    const float *gates, *cell;
+    const float *before; // c of lstm, h of gru
+    const float *dy;
+    float *dh, *dc;           // in and out: carried from step to step
+    float *dgates, *dgates_h; // on the sides of w_ih and (gru) of w_hh
+    float *sums;              // adds up dgates, then (gru) the third gate of dgates_h
+} RecurrentSlope;
+
+/* c [rows, state] += a b; row i of a is at place[i], K numbers; b: panels. */
+typedef struct RecurrentProduct {
+    int64_t rows, columns, K;
+    const float *a;
+    int64_t a_row;
+    const int64_t *place;
+    const float *b;
+    float *c;
+    int64_t c_row;
+} RecurrentProduct;
+
+typedef struct RecurrentBlocks {
+    int lanes; // floats of a vector
+    void (*step)(const RecurrentStep *p);
+    void (*slope)(const RecurrentSlope *p);
+    void (*product)(const RecurrentProduct *p);
+} RecurrentBlocks;
+
+extern const RecurrentBlocks recurrent_avx2, recurrent_avx512;
+
+typedef struct GemmPlan GemmPlan;
+
+/* Where things lie in scratch, in bytes. */
+typedef struct RecurrentPlan {
+    const RecurrentBlocks *blocks;
+    GemmPlan *gates;      // forward
+    GemmPlan *dx, *dw_ih; // backward
+    GemmPlan *dw_hh;      // for one direction
+    size_t order, weight, states, places, gates_at, bias, dgates_h, sums, before, products;
+} RecurrentPlan;
+
+RecurrentShape recurrent_shape_of(const Call *c);
+static inline const RecurrentCall *recurrent_args(const Call *c)
+{
+    return c->args;
+}
+
+/* Row of the batch where sequence b, direction d, is at step s. */
+static inline int64_t recurrent_row(const int32_t *offsets, int64_t b, int64_t d, int64_t s)
+{
+    return d ? offsets[b + 1] - 1 - s : offsets[b] + s;
+}
+
+/* Work item `item` of the D * items. */
+void recurrent_forward_item(const Call *c, const RecurrentShape *s, int64_t item);
+void recurrent_backward_item(const Call *c, const RecurrentShape *s, int64_t item);
+
+/* For the tables of the operators. */
+Status recurrent_shape(Call *c);
+Status recurrent_prepare_cpu(Call *c);
+void recurrent_release_cpu(Call *c);
+void recurrent_forward_cpu(Call *c);
+void recurrent_backward_cpu(Call *c);
+
+/* Records the layers, one after the other. */
+Tensor *recurrent_record(Graph *g, const Op *op, RecurrentKind kind, Tensor *x, const Rows *rows,
+                         Tensor *step, RecurrentLayer layer[], int layers, RecurrentArgs args);
+
+#endif
