@@ -90,7 +90,7 @@ Tensor *op_gelu(Graph *g, Tensor *x, Activation form);
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, Activation act);
 
 /* Recurrent layers over whole sequences: rnn (Elman 1990), lstm (Hochreiter and Schmidhuber 1997, with
- * the forget gate of Gers et al. 2000), gru (Cho et al. 2014, the form of PyTorch and cuDNN). x [N,
+ * the forget gate of Gers et al. 2000), gru (Cho et al. 2014, as PyTorch has it). x [N,
  * C] -> y [N, D*H]; D is 2 where bidirectional, then columns from H on belong to the reverse
  * direction. Weights are PyTorch's: G gates (rnn 1; lstm i, f, g, o; gru r, z, n) of H rows, and with
  * two directions weight_..._reverse stacked below: one block serves one product.
