@@ -1,68 +1,24 @@
 /* recurrent.c - rnn, lstm and gru on the CPU: plans, products over all rows; see recurrent.h. */
-#include "kernels/recurrent.h"
-
-#include "kernels/gemm.h"
 #include "kernels/recurrent_parts.h"
+
 #include "kernels/vector.h"
 
 #include <stdlib.h>
 
 enum { BIAS_COLUMNS = 64 };
 
-static GemmMatrix matrix(const Tensor *x, bool transposed)
+static Status plan_products(Call *c, const RecurrentShape *s, RecurrentPlan *p)
 {
-    return (GemmMatrix){x->dtype, x->stride, transposed};
-}
-
-static Status plan_forward(Call *c, const RecurrentShape *s, RecurrentPlan *p)
-{
-    const int64_t gates = s->D * s->G * s->H;
-
-    return gemm_make(&p->gates, c->device,
-                     (Gemm){.m = s->N,
-                            .n = gates,
-                            .k = s->C,
-                            .a = matrix(c->in[X], false),
-                            .b = matrix(c->in[W_IH], true),
-                            .c = {F32, gates, false},
-                            .bias = c->in[B_IH] != NULL,
-                            .bias_dtype = F32});
-}
-
-static Status plan_backward(Call *c, const RecurrentShape *s, RecurrentPlan *p)
-{
-    const int64_t gates = s->D * s->G * s->H;
-    GemmMatrix d = {F32, gates, false};
     Status status = OK;
 
+    if (c->pass == FORWARD)
+        return gemm_make(&p->gates, c->device, recurrent_gates(c, s));
     if (c->din[X])
-        status = gemm_make(&p->dx, c->device,
-                           (Gemm){.m = s->N,
-                                  .n = s->C,
-                                  .k = gates,
-                                  .a = d,
-                                  .b = matrix(c->in[W_IH], false),
-                                  .c = matrix(c->din[X], false),
-                                  .accumulate = c->accumulate >> X & 1});
-    d.transposed = true;
+        status = gemm_make(&p->dx, c->device, recurrent_dx(c, s, F32));
     if (!status && c->din[W_IH])
-        status = gemm_make(&p->dw_ih, c->device,
-                           (Gemm){.m = gates,
-                                  .n = s->C,
-                                  .k = s->N,
-                                  .a = d,
-                                  .b = matrix(c->in[X], false),
-                                  .c = matrix(c->din[W_IH], false),
-                                  .accumulate = c->accumulate >> W_IH & 1});
+        status = gemm_make(&p->dw_ih, c->device, recurrent_dw_ih(c, s, F32));
     if (!status && c->din[W_HH])
-        status = gemm_make(&p->dw_hh, c->device,
-                           (Gemm){.m = s->G * s->H,
-                                  .n = s->H,
-                                  .k = s->N,
-                                  .a = d,
-                                  .b = matrix(c->out[Y], false),
-                                  .c = matrix(c->din[W_HH], false),
-                                  .accumulate = c->accumulate >> W_HH & 1});
+        status = gemm_make(&p->dw_hh, c->device, recurrent_dw_hh(c, s, F32));
     return status;
 }
 
@@ -118,9 +74,7 @@ Status recurrent_prepare_cpu(Call *c)
     c->plan = p;
     const RecurrentShape s = recurrent_shape_of(c);
     p->blocks = __builtin_cpu_supports("x86-64-v4") ? &recurrent_avx512 : &recurrent_avx2;
-    Status status = s.N == 0             ? OK
-                    : c->pass == FORWARD ? plan_forward(c, &s, p)
-                                         : plan_backward(c, &s, p);
+    const Status status = s.N == 0 ? OK : plan_products(c, &s, p);
     if (!status)
         lay_out_scratch(c, &s, p);
     return status;

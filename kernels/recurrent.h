@@ -32,7 +32,11 @@
 #ifndef KERNELS_RECURRENT_H
 #define KERNELS_RECURRENT_H
 
-#include "kernels/ops.h"
+#include "kernels/gemm.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef enum { RNN, LSTM, GRU } RecurrentKind;
 
@@ -42,7 +46,6 @@ enum {
     GATES, // c->save[]: F32 [N, D*G*H], after their functions
     CELL,  // F32 [N, D*H]: c' of lstm, w_hn h + b_hn of gru
 };
-enum { RECURRENT_VECTORS = 4 }; // of a panel of weights
 
 /* The args of one layer's instruction. */
 typedef struct RecurrentCall {
@@ -60,69 +63,10 @@ typedef struct RecurrentShape {
     int64_t most;  // ranks of an item
 } RecurrentShape;
 
-/* One time step of `rows` sequences in one direction; gates of row i are at place[i]. */
-typedef struct RecurrentStep {
-    RecurrentKind kind;
-    bool relu;
-    bool keep; // gates are overwritten by what backward reads
-    int64_t rows, H, state;
-    const float *weight; // panels of w_hh
-    const float *bias;   // of gru: b_hn [H]
-    const float *before; // h [rows, state]
-    float *h, *cell;     // h' [rows, state], c' in the place of c, or w_hn h + b_hn
-    float *gates;        // gate k of unit u at [k * H + u]
-    int64_t gates_row;
-    const int64_t *place;
-} RecurrentStep;
-
-/* The gradient of one cell, n units of one row; gates and their gradients H apart. */
-typedef struct RecurrentSlope {
-    RecurrentKind kind;
-    bool relu;
-    int64_t n, H;
-    const float *gates, *cell;
-    const float *before; // c of lstm, h of gru
-    const float *dy;
-    float *dh, *dc;           // in and out: carried from step to step
-    float *dgates, *dgates_h; // on the sides of w_ih and (gru) of w_hh
-    float *sums;              // adds up dgates, then (gru) the third gate of dgates_h
-} RecurrentSlope;
-
-/* c [rows, state] += a b; row i of a is at place[i], K numbers; b: panels. */
-typedef struct RecurrentProduct {
-    int64_t rows, columns, K;
-    const float *a;
-    int64_t a_row;
-    const int64_t *place;
-    const float *b;
-    float *c;
-    int64_t c_row;
-} RecurrentProduct;
-
-typedef struct RecurrentBlocks {
-    int lanes; // floats of a vector
-    void (*step)(const RecurrentStep *p);
-    void (*slope)(const RecurrentSlope *p);
-    void (*product)(const RecurrentProduct *p);
-} RecurrentBlocks;
-
-extern const RecurrentBlocks recurrent_avx2, recurrent_avx512;
-
-typedef struct GemmPlan GemmPlan;
-
-/* Where things lie in scratch, in bytes. */
-typedef struct RecurrentPlan {
-    const RecurrentBlocks *blocks;
-    GemmPlan *gates;      // forward
-    GemmPlan *dx, *dw_ih; // backward
-    GemmPlan *dw_hh;      // for one direction
-    size_t order, weight, states, places, gates_at, bias, dgates_h, sums, before, products;
-} RecurrentPlan;
-
 RecurrentShape recurrent_shape_of(const Call *c);
 static inline const RecurrentCall *recurrent_args(const Call *c)
 {
-    return c->args;
+    return (const RecurrentCall *)c->args;
 }
 
 /* Row of the batch where sequence b, direction d, is at step s. */
@@ -131,9 +75,12 @@ static inline int64_t recurrent_row(const int32_t *offsets, int64_t b, int64_t d
     return d ? offsets[b + 1] - 1 - s : offsets[b] + s;
 }
 
-/* Work item `item` of the D * items. */
-void recurrent_forward_item(const Call *c, const RecurrentShape *s, int64_t item);
-void recurrent_backward_item(const Call *c, const RecurrentShape *s, int64_t item);
+/* The products over all rows. gates: dtype of the gradients of the gates, [N, D*G*H] each on the
+ * sides of w_ih and of w_hh. dw_hh is that of one direction. */
+Gemm recurrent_gates(const Call *c, const RecurrentShape *s);
+Gemm recurrent_dx(const Call *c, const RecurrentShape *s, Dtype gates);
+Gemm recurrent_dw_ih(const Call *c, const RecurrentShape *s, Dtype gates);
+Gemm recurrent_dw_hh(const Call *c, const RecurrentShape *s, Dtype gates);
 
 /* For the tables of the operators. */
 Status recurrent_shape(Call *c);
@@ -146,4 +93,7 @@ void recurrent_backward_cpu(Call *c);
 Tensor *recurrent_record(Graph *g, const Op *op, RecurrentKind kind, Tensor *x, const Rows *rows,
                          Tensor *step, RecurrentLayer layer[], int layers, RecurrentArgs args);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,6 +1,6 @@
 /* recurrent_backward.c - the gradient of the recurrence of the sequences of one work item; see
  * recurrent.h. */
-#include "kernels/recurrent.h"
+#include "kernels/recurrent_parts.h"
 #include "kernels/vector.h"
 
 typedef struct Backward {

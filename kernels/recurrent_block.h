@@ -9,7 +9,7 @@
  * A panel of w_hh holds, k after k, the numbers that one tile reads: of lstm and gru the gates of
  * LANES units side by side, of rnn 4 LANES units, of backward 4 LANES columns.
  */
-#include "kernels/recurrent.h"
+#include "kernels/recurrent_parts.h"
 #include "kernels/vector.h"
 
 enum { VECTORS = RECURRENT_VECTORS };

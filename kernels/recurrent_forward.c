@@ -1,5 +1,5 @@
 /* recurrent_forward.c - the recurrence of the sequences of one work item; see recurrent.h. */
-#include "kernels/recurrent.h"
+#include "kernels/recurrent_parts.h"
 #include "kernels/vector.h"
 
 typedef struct Forward {

@@ -1,8 +1,71 @@
-/* recurrent_parts.h - what the recurrent operators of the CPU do before the first step. */
+/* recurrent_parts.h - what the parts of rnn, lstm and gru on the CPU share; see recurrent.h. */
 #ifndef KERNELS_RECURRENT_PARTS_H
 #define KERNELS_RECURRENT_PARTS_H
 
 #include "kernels/recurrent.h"
+
+enum { RECURRENT_VECTORS = 4 }; // of a panel of weights
+
+/* One time step of `rows` sequences in one direction; gates of row i are at place[i]. */
+typedef struct RecurrentStep {
+    RecurrentKind kind;
+    bool relu;
+    bool keep; // gates are overwritten by what backward reads
+    int64_t rows, H, state;
+    const float *weight; // panels of w_hh
+    const float *bias;   // of gru: b_hn [H]
+    const float *before; // h [rows, state]
+    float *h, *cell;     // h' [rows, state], c' in the place of c, or w_hn h + b_hn
+    float *gates;        // gate k of unit u at [k * H + u]
+    int64_t gates_row;
+    const int64_t *place;
+} RecurrentStep;
+
+/* The gradient of one cell, n units of one row; gates and their gradients H apart. */
+typedef struct RecurrentSlope {
+    RecurrentKind kind;
+    bool relu;
+    int64_t n, H;
+    const float *gates, *cell;
+    const float *before; // c of lstm, h of gru
+    const float *dy;
+    float *dh, *dc;           // in and out: carried from step to step
+    float *dgates, *dgates_h; // on the sides of w_ih and (gru) of w_hh
+    float *sums;              // adds up dgates, then (gru) the third gate of dgates_h
+} RecurrentSlope;
+
+/* c [rows, state] += a b; row i of a is at place[i], K numbers; b: panels. */
+typedef struct RecurrentProduct {
+    int64_t rows, columns, K;
+    const float *a;
+    int64_t a_row;
+    const int64_t *place;
+    const float *b;
+    float *c;
+    int64_t c_row;
+} RecurrentProduct;
+
+typedef struct RecurrentBlocks {
+    int lanes; // floats of a vector
+    void (*step)(const RecurrentStep *p);
+    void (*slope)(const RecurrentSlope *p);
+    void (*product)(const RecurrentProduct *p);
+} RecurrentBlocks;
+
+extern const RecurrentBlocks recurrent_avx2, recurrent_avx512;
+
+/* Where things lie in scratch, in bytes. */
+typedef struct RecurrentPlan {
+    const RecurrentBlocks *blocks;
+    GemmPlan *gates;      // forward
+    GemmPlan *dx, *dw_ih; // backward
+    GemmPlan *dw_hh;      // for one direction
+    size_t order, weight, states, places, gates_at, bias, dgates_h, sums, before, products;
+} RecurrentPlan;
+
+/* Work item `item` of the D * items. */
+void recurrent_forward_item(const Call *c, const RecurrentShape *s, int64_t item);
+void recurrent_backward_item(const Call *c, const RecurrentShape *s, int64_t item);
 
 /* order[0 .. B) = the sequences, longest first, equal ones as they come; order has room for 2 B. */
 void recurrent_rank(const int32_t *offsets, int64_t B, int32_t *order);

@@ -139,3 +139,59 @@ Tensor *recurrent_record(Graph *g, const Op *op, RecurrentKind kind, Tensor *x, 
     }
     return layers < 1 ? NULL : x;
 }
+
+static GemmMatrix matrix(const Tensor *x, bool transposed)
+{
+    return (GemmMatrix){x->dtype, x->stride, transposed};
+}
+
+Gemm recurrent_gates(const Call *c, const RecurrentShape *s)
+{
+    const int64_t gates = s->D * s->G * s->H;
+
+    return (Gemm){.m = s->N,
+                  .n = gates,
+                  .k = s->C,
+                  .a = matrix(c->in[X], false),
+                  .b = matrix(c->in[W_IH], true),
+                  .c = {F32, gates, false},
+                  .bias = c->in[B_IH] != NULL,
+                  .bias_dtype = F32};
+}
+
+Gemm recurrent_dx(const Call *c, const RecurrentShape *s, Dtype gates)
+{
+    const int64_t width = s->D * s->G * s->H;
+
+    return (Gemm){.m = s->N,
+                  .n = s->C,
+                  .k = width,
+                  .a = {gates, width, false},
+                  .b = matrix(c->in[W_IH], false),
+                  .c = matrix(c->din[X], false),
+                  .accumulate = c->accumulate >> X & 1};
+}
+
+Gemm recurrent_dw_ih(const Call *c, const RecurrentShape *s, Dtype gates)
+{
+    const int64_t width = s->D * s->G * s->H;
+
+    return (Gemm){.m = width,
+                  .n = s->C,
+                  .k = s->N,
+                  .a = {gates, width, true},
+                  .b = matrix(c->in[X], false),
+                  .c = matrix(c->din[W_IH], false),
+                  .accumulate = c->accumulate >> W_IH & 1};
+}
+
+Gemm recurrent_dw_hh(const Call *c, const RecurrentShape *s, Dtype gates)
+{
+    return (Gemm){.m = s->G * s->H,
+                  .n = s->H,
+                  .k = s->N,
+                  .a = {gates, s->D * s->G * s->H, true},
+                  .b = matrix(c->out[Y], false),
+                  .c = matrix(c->din[W_HH], false),
+                  .accumulate = c->accumulate >> W_HH & 1};
+}
