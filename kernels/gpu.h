@@ -16,13 +16,32 @@
 #include <cuda_runtime.h>
 
 #ifdef __CUDACC__
+#include <tuple>
+
 /* LAUNCH((kernel<T, 4>), grid, block, bytes of dynamic shared memory, stream, arguments...) */
 #define LAUNCH(kernel, grid, block, bytes, stream, ...) \
     (kernel)<<<(grid), (block), (bytes), (stream)>>>(__VA_ARGS__)
+/* The same, with every block resident at once, so that blocks may wait for each other. */
+#define LAUNCH_COOPERATIVE(kernel, grid, block, bytes, stream, ...) \
+    launch_cooperative((kernel), (grid), (block), (bytes), (stream), __VA_ARGS__)
 /* Once in a kernel; aligned to 1024 bytes. */
 #define DYNAMIC_SHARED(T, name)                                       \
     extern __shared__ __align__(1024) unsigned char dynamic_shared[]; \
     T *name = reinterpret_cast<T *>(dynamic_shared)
+
+template <typename... P, typename... A>
+static inline void launch_cooperative(void (*kernel)(P...), dim3 grid, dim3 block, size_t bytes,
+                                      cudaStream_t stream, A... values)
+{
+    std::tuple<P...> converted(values...);
+    std::apply(
+        [&](P &...each) {
+            void *list[] = {&each...};
+            (void)cudaLaunchCooperativeKernel(reinterpret_cast<const void *>(kernel), grid, block,
+                                              list, bytes, stream);
+        },
+        converted);
+}
 #endif
 
 typedef __nv_bfloat16 bf16;

@@ -58,6 +58,7 @@ static void lay_out_scratch(Call *c, const RecurrentShape *s, RecurrentCuda *p)
         p->sums = take(c, slices * gates, sizeof(float));
         p->before = take(c, c->din[W_HH] ? s->N * s->D * s->H : 0, size);
     }
+    p->arrived = take(c, s->D * s->B, sizeof(unsigned));
     p->products = take(c, largest_product(p), 1);
 }
 
@@ -70,9 +71,14 @@ Status recurrent_prepare_cuda(Call *c)
     c->plan = p;
     const RecurrentShape s = recurrent_shape_of(c);
     const Status status = s.N == 0 ? OK : plan_products(c, &s, p);
-    if (!status)
-        lay_out_scratch(c, &s, p);
-    return status;
+    if (status)
+        return status;
+    lay_out_scratch(c, &s, p);
+    if (c->pass == FORWARD)
+        recurrent_choose_forward(c, &s);
+    else
+        recurrent_choose_backward(c, &s);
+    return OK;
 }
 
 void recurrent_release_cuda(Call *c)

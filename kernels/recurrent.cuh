@@ -7,6 +7,10 @@
  * As on the CPU the sequences are ranked by length, longest first, and states lie in the order of
  * ranks, so that a step concerns the first of them; blocks of later ones leave at once. The list of
  * launches depends on the bucket alone and is captured into a graph with everything else.
+ *
+ * Where the card and the shape allow it, one cooperative launch takes all steps: each block keeps its
+ * part of w_hh in shared memory, and the blocks of the same ranks wait for each other after a step.
+ * It computes the same sums in the same order. blocks_resident() decides.
  */
 #ifndef KERNELS_RECURRENT_CUH
 #define KERNELS_RECURRENT_CUH
@@ -24,7 +28,9 @@ struct RecurrentCuda {
     size_t bias;     // F32 [2, D*G*H]: b_ih + b_hh; b_hh of the third gate of gru
     size_t before;   // T [N, D*H]: the state each row started from
     size_t sums;     // F32 [slices, D*G*H] of dgates, then of dgates_h
+    size_t arrived;  // U32 [D, B]: how often blocks of these ranks have come to the end of a step
     size_t products;
+    int resident; // blocks of ranks of the kernel that keeps w_hh on chip; 0: one launch a step
 };
 
 enum { RECURRENT_SLICE = 256 }; // rows of a slice of the gradients of biases
@@ -41,8 +47,59 @@ void recurrent_release_cuda(Call *c);
 void recurrent_forward_cuda(Call *c);
 void recurrent_backward_cuda(Call *c);
 
+/* Which kernel: sets plan->resident, once scratch has been laid out. */
+void recurrent_choose_forward(Call *c, const RecurrentShape *s);
+void recurrent_choose_backward(Call *c, const RecurrentShape *s);
+
 /* order[rank] = sequence. */
 void recurrent_rank_cuda(const Call *c, const RecurrentShape *s);
+
+#ifdef LAUNCH_COOPERATIVE
+/* How many blocks of ranks can be resident at once, each with `columns` blocks beside it, and their
+ * part of w_hh in shared memory; 0: the card cannot, or the shape does not fit. */
+template <typename... P>
+static inline int blocks_resident(void (*kernel)(P...), int threads, size_t bytes, unsigned columns,
+                                  unsigned rows)
+{
+    int device = 0, most = 0, cooperative = 0, processors = 0, each = 0;
+
+    if (cudaGetDevice(&device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) !=
+            cudaSuccess ||
+        cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess)
+        return 0;
+    if (!cooperative || bytes > (size_t)most ||
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes) !=
+            cudaSuccess ||
+        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, threads, bytes) != cudaSuccess)
+        return 0;
+    const unsigned fit = (unsigned)(each * processors) / columns;
+    return (int)(fit < rows ? fit : rows);
+}
+#else // an emulator without: one launch a step
+#define LAUNCH_COOPERATIVE LAUNCH
+template <typename... P>
+static inline int blocks_resident(void (*)(P...), int, size_t, unsigned, unsigned)
+{
+    return 0;
+}
+#endif
+
+/* Waits until the `count`th block has come here; all threads call it. What blocks wrote before is
+ * then seen by all. They must be resident at once. */
+static __device__ __forceinline__ void wait_for_blocks(unsigned *arrived, unsigned count)
+{
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        atomicAdd(arrived, 1u);
+        while (atomicAdd(arrived, 0u) < count)
+            __nanosleep(32);
+        __threadfence();
+    }
+    __syncthreads();
+}
 
 /* What each launch of a step must know of the batch. */
 struct Sequences {

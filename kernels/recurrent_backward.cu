@@ -15,7 +15,7 @@ enum {
     GROUPS = 4,
     THREADS = 256,
     WIDE = 256,
-    FOLDS = 8, // warps of a block that folds slices
+    ROOM = GROUPS * ROWS * COLUMNS, // floats; also holds a tile of dgates
 };
 
 /* One step. States are of ranks, one direction after the other. */
@@ -35,10 +35,10 @@ struct Back {
     bool whole; // H is a multiple of 4
 };
 
-/* Tiles of dgates(t + 1) [ROWS][K_TILE] and of w_hh [K_TILE][COLUMNS]. */
+/* K_TILE numbers from k on of dgates(t + 1) of ROWS ranks. */
 template <typename T, int G>
-__device__ __forceinline__ void load_tiles(const Back<T> &p, float *a, float *w, int64_t t,
-                                           int64_t rank, int64_t unit, int64_t k, int64_t d)
+__device__ __forceinline__ void load_gates(const Back<T> &p, float *a, int64_t t, int64_t rank,
+                                           int64_t k, int64_t d)
 {
     const int64_t K = G * p.H;
 
@@ -49,33 +49,45 @@ __device__ __forceinline__ void load_tiles(const Back<T> &p, float *a, float *w,
         store_four(a + r * A_ROW + column, load_four(p.dgates_h + (row * p.D + d) * K + k + column,
                                                      there ? K - k - column : 0, p.whole));
     }
-    for (int i = threadIdx.x; i < K_TILE * (COLUMNS / 4); i += THREADS) {
-        const int r = i / (COLUMNS / 4), column = i % (COLUMNS / 4) * 4;
+}
+
+/* `rows` rows from k on of w_hh, [rows][COLUMNS]; rows beyond its last are 0. */
+template <typename T, int G>
+__device__ __forceinline__ void load_weights(const Back<T> &p, float *w, int64_t rows, int64_t unit,
+                                             int64_t k, int64_t d)
+{
+    const int64_t K = G * p.H;
+
+    for (int64_t i = threadIdx.x; i < rows * (COLUMNS / 4); i += THREADS) {
+        const int64_t r = i / (COLUMNS / 4), column = i % (COLUMNS / 4) * 4;
         const int64_t left = k + r < K ? p.H - unit - column : 0;
         store_four(w + r * COLUMNS + column,
                    load_four(p.w, (d * K + k + r) * p.H + unit + column, left, p.whole));
     }
 }
 
-/* part [GROUPS][ROWS][COLUMNS] = dgates(t + 1) w_hh in four parts; it takes the place of the tiles. */
-template <typename T, int G>
-__device__ __forceinline__ void multiply(const Back<T> &p, float *room, int64_t t, int64_t rank,
-                                         int64_t unit, int64_t d)
+/* room [GROUPS][ROWS][COLUMNS] = dgates(t + 1) w_hh in four parts. w: room for a tile, or with
+ * RESIDENT all of its rows, which are there. */
+template <typename T, int G, bool RESIDENT>
+__device__ __forceinline__ void multiply(const Back<T> &p, float *w, float *room, int64_t t,
+                                         int64_t rank, int64_t unit, int64_t d)
 {
-    float *a = room, *w = room + ROWS * A_ROW;
     const int group = threadIdx.x / (THREADS / GROUPS), column = threadIdx.x % 8 * 4;
     const int row = threadIdx.x % (THREADS / GROUPS) / 8;
     float4 sum[2] = {make_float4(0, 0, 0, 0), make_float4(0, 0, 0, 0)};
 
     for (int64_t k = 0; k < G * p.H; k += K_TILE) {
-        load_tiles<T, G>(p, a, w, t, rank, unit, k, d);
+        const float *tile = RESIDENT ? w + k * COLUMNS : w;
+        load_gates<T, G>(p, room, t, rank, k, d);
+        if (!RESIDENT)
+            load_weights<T, G>(p, w, K_TILE, unit, k, d);
         __syncthreads();
 #pragma unroll 4
         for (int i = group * (K_TILE / GROUPS); i < (group + 1) * (K_TILE / GROUPS); i++) {
-            const float4 right = *reinterpret_cast<const float4 *>(w + i * COLUMNS + column);
+            const float4 right = *reinterpret_cast<const float4 *>(tile + i * COLUMNS + column);
 #pragma unroll
             for (int r = 0; r < 2; r++) {
-                const float left = a[(row + r * (ROWS / 2)) * A_ROW + i];
+                const float left = room[(row + r * (ROWS / 2)) * A_ROW + i];
                 sum[r].x = fmaf(left, right.x, sum[r].x);
                 sum[r].y = fmaf(left, right.y, sum[r].y);
                 sum[r].z = fmaf(left, right.z, sum[r].z);
@@ -132,22 +144,19 @@ __device__ __forceinline__ float slope(const Back<T> &p, int64_t rank, int64_t u
     }
 }
 
-template <typename T, RecurrentKind KIND, int G>
-static __global__ __launch_bounds__(THREADS) void back_kernel(Back<T> p, int64_t t)
+/* Step t of ROWS ranks from `rank` on; t is -1 for what is left after step 0. */
+template <typename T, RecurrentKind KIND, int G, bool RESIDENT>
+__device__ __forceinline__ void back_block(const Back<T> &p, float *w, float *room, int64_t t,
+                                           int64_t rank)
 {
-    DYNAMIC_SHARED(float, room);
-    const int64_t unit = (int64_t)blockIdx.x * COLUMNS, rank = (int64_t)blockIdx.y * ROWS;
-    const int64_t d = blockIdx.z;
-    const bool sent = p.q.length(rank) > t + 1; // the longest of the block was running then
+    const int64_t unit = (int64_t)blockIdx.x * COLUMNS, d = blockIdx.z, least = t < 0 ? 0 : t;
 
-    if (p.q.length(rank) <= (t < 0 ? 0 : t))
-        return;
-    if (sent)
-        multiply<T, G>(p, room, t, rank, unit, d);
+    if (p.q.length(rank) > t + 1) // the longest of the block was running then
+        multiply<T, G, RESIDENT>(p, w, room, t, rank, unit, d);
     for (int i = threadIdx.x; i < ROWS * COLUMNS; i += THREADS) {
         const int64_t mine = rank + i / COLUMNS, u = unit + i % COLUMNS;
         const int64_t length = p.q.length(mine);
-        if (u >= p.H || length <= (t < 0 ? 0 : t))
+        if (u >= p.H || length <= least)
             continue;
         float *carried = p.dh + (d * p.q.B + mine) * p.H + u, dh = *carried;
         if (length > t + 1)
@@ -158,9 +167,42 @@ static __global__ __launch_bounds__(THREADS) void back_kernel(Back<T> p, int64_t
     }
 }
 
+template <typename T, RecurrentKind KIND, int G>
+static __global__ __launch_bounds__(THREADS, 2) void back_kernel(Back<T> p, int64_t t)
+{
+    DYNAMIC_SHARED(float, room); // a tile of dgates or the parts, then one of w_hh
+    const int64_t rank = (int64_t)blockIdx.y * ROWS;
+
+    if (p.q.length(rank) > (t < 0 ? 0 : t)) // nobody after it is longer
+        back_block<T, KIND, G, false>(p, room + ROOM, room, t, rank);
+}
+
+/* All steps down to `last`; a block takes every gridDim.y-th ROWS ranks. */
+template <typename T, RecurrentKind KIND, int G>
+static __global__ __launch_bounds__(THREADS, 2) void resident_kernel(Back<T> p, int64_t rows,
+                                                                     int64_t last,
+                                                                     unsigned *arrived)
+{
+    DYNAMIC_SHARED(float, room); // a tile of dgates or the parts, then `rows` rows of w_hh
+    const int64_t first = (int64_t)blockIdx.y * ROWS, steps = p.q.length(first);
+
+    load_weights<T, G>(p, room + ROOM, rows, (int64_t)blockIdx.x * COLUMNS, 0, blockIdx.z);
+    __syncthreads();
+    for (int64_t t = steps - 1; t >= last; t--) {
+        for (int64_t rank = first; p.q.length(rank) > (t < 0 ? 0 : t);
+             rank += (int64_t)gridDim.y * ROWS) {
+            back_block<T, KIND, G, true>(p, room + ROOM, room, t, rank);
+            __syncthreads(); // before the next ranks overwrite the parts
+        }
+        wait_for_blocks(arrived + blockIdx.z * p.q.B + blockIdx.y,
+                        (unsigned)((steps - t) * gridDim.x));
+    }
+}
+
 /* dh and dc of all ranks after the last step: the gradients of the last states. */
 template <typename T>
-static __global__ void start_kernel(Back<T> p, const T *dh_last, const T *dc_last)
+static __global__ void start_kernel(Back<T> p, const T *dh_last, const T *dc_last,
+                                    unsigned *arrived)
 {
     const int64_t u = (int64_t)blockIdx.x * WIDE + threadIdx.x, rank = blockIdx.y, d = blockIdx.z;
 
@@ -168,6 +210,8 @@ static __global__ void start_kernel(Back<T> p, const T *dh_last, const T *dc_las
         return;
     const int64_t from = (d * p.q.B + p.q.order[rank]) * p.H + u;
     const int64_t to = (d * p.q.B + rank) * p.H + u;
+    if (u == 0)
+        arrived[d * p.q.B + rank] = 0;
     p.dh[to] = dh_last ? to_float(dh_last[from]) : 0.0f;
     p.dc[to] = dc_last ? to_float(dc_last[from]) : 0.0f;
 }
@@ -289,19 +333,50 @@ static Back<T> back_of(const Call *c, const RecurrentShape &s)
                    s.H % 4 == 0 && aligned};
 }
 
+/* All rows of w_hh of a direction, in whole tiles. */
+static int64_t padded_rows(const RecurrentShape &s)
+{
+    return (s.G * s.H + K_TILE - 1) / K_TILE * K_TILE;
+}
+
+static size_t shared_bytes(int64_t rows)
+{
+    return (size_t)(ROOM + rows * COLUMNS) * sizeof(float);
+}
+
+void recurrent_choose_backward(Call *c, const RecurrentShape *s)
+{
+    RecurrentCuda *plan = static_cast<RecurrentCuda *>(c->plan);
+
+    with_kind(s->kind, c->in[X]->dtype, [&](auto zero, auto kind) {
+        typedef decltype(kind) K;
+        plan->resident =
+            blocks_resident(resident_kernel<decltype(zero), K::KIND, K::GATE_COUNT>, THREADS,
+                            shared_bytes(padded_rows(*s)),
+                            blocks_for(s->H, COLUMNS) * (unsigned)s->D, blocks_for(s->B, ROWS));
+    });
+}
+
 template <typename T, typename K>
 static void run_steps(const Call *c, const RecurrentShape &s, const Back<T> &p, K)
 {
+    const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
     const cudaStream_t stream = call_stream(c);
     const dim3 states(blocks_for(s.H, WIDE), (unsigned)s.B, (unsigned)s.D);
-    const dim3 grid(blocks_for(s.H, COLUMNS), blocks_for(s.B, ROWS), (unsigned)s.D);
-    const size_t tiles = (ROWS * A_ROW + K_TILE * COLUMNS) * sizeof(float);
+    const unsigned units = blocks_for(s.H, COLUMNS), D = (unsigned)s.D;
+    const int64_t last = c->din[H0] ? -1 : 0;
     const float *carried[] = {p.dh, p.dc};
+    unsigned *arrived = scratch_at<unsigned>(c, plan->arrived);
 
     LAUNCH(start_kernel<T>, states, WIDE, 0, stream, p, data<const T>(c->dout[H_LAST]),
-           data<const T>(K::KIND == LSTM ? c->dout[C_LAST] : nullptr));
-    for (int64_t t = recurrent_args(c)->longest - 1; t >= (c->din[H0] ? -1 : 0); t--)
-        LAUNCH((back_kernel<T, K::KIND, K::GATE_COUNT>), grid, THREADS, tiles, stream, p, t);
+           data<const T>(K::KIND == LSTM ? c->dout[C_LAST] : nullptr), arrived);
+    if (plan->resident)
+        LAUNCH_COOPERATIVE((resident_kernel<T, K::KIND, K::GATE_COUNT>),
+                           dim3(units, (unsigned)plan->resident, D), THREADS,
+                           shared_bytes(padded_rows(s)), stream, p, padded_rows(s), last, arrived);
+    for (int64_t t = recurrent_args(c)->longest - 1; t >= last && !plan->resident; t--)
+        LAUNCH((back_kernel<T, K::KIND, K::GATE_COUNT>), dim3(units, blocks_for(s.B, ROWS), D),
+               THREADS, shared_bytes(K_TILE), stream, p, t);
     for (int i = 0; i < 2; i++)
         if (c->din[H0 + i])
             LAUNCH(give_kernel<T>, states, WIDE, 0, stream, p, carried[i], data<T>(c->din[H0 + i]),

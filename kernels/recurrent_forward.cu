@@ -24,30 +24,38 @@ struct Step {
     bool keep;  // gates are overwritten by what backward reads
 };
 
-/* K_TILE columns from k on of the weights of UNITS units and of the states of ROWS ranks. */
+/* `columns` columns from k on of the weights of UNITS units, w_row floats from row to row. */
 template <typename T, int G>
-__device__ __forceinline__ void load_tiles(const Step<T> &p, float *w, float *h, int64_t t,
-                                           int64_t rank, int64_t unit, int64_t k, int64_t d)
+__device__ __forceinline__ void load_weights(const Step<T> &p, float *w, int w_row, int columns,
+                                             int64_t unit, int64_t k, int64_t d)
 {
-    for (int i = threadIdx.x; i < G * UNITS * (K_TILE / 4); i += THREADS) {
-        const int r = i / (K_TILE / 4), column = i % (K_TILE / 4) * 4;
+    for (int i = threadIdx.x; i < G * UNITS * (columns / 4); i += THREADS) {
+        const int r = i / (columns / 4), column = i % (columns / 4) * 4;
         const int64_t u = unit + r % UNITS, row = (d * G + r / UNITS) * p.H + u;
         const int64_t left = u < p.H ? p.H - k - column : 0;
-        store_four(w + r * K_ROW + column, load_four(p.w, row * p.H + k + column, left, p.whole));
+        store_four(w + r * w_row + column, load_four(p.w, row * p.H + k + column, left, p.whole));
     }
+}
+
+/* K_TILE columns from k on of the states of ROWS ranks. */
+template <typename T>
+__device__ __forceinline__ void load_states(const Step<T> &p, float *h, int64_t t, int64_t rank,
+                                            int64_t k, int64_t d)
+{
+    const float *from = t % 2 ? p.odd : p.even;
+
     for (int i = threadIdx.x; i < ROWS * (K_TILE / 4); i += THREADS) {
         const int r = i / (K_TILE / 4), column = i % (K_TILE / 4) * 4;
         const int64_t left = p.q.length(rank + r) > t ? p.H - k - column : 0;
         store_four(h + r * K_ROW + column,
-                   load_four((t % 2 ? p.odd : p.even) + (d * p.q.B + rank + r) * p.H + k + column,
-                             left, p.whole));
+                   load_four(from + (d * p.q.B + rank + r) * p.H + k + column, left, p.whole));
     }
 }
 
 /* sum[i][g] += the tile's part of gate g of row `row` + 8 i, unit `unit` of the block. */
 template <int G>
-__device__ __forceinline__ void multiply_tiles(const float *w, const float *h, int row, int unit,
-                                               float (&sum)[2][G])
+__device__ __forceinline__ void multiply_tiles(const float *w, int w_row, const float *h, int row,
+                                               int unit, float (&sum)[2][G])
 {
 #pragma unroll 4
     for (int k = 0; k < K_TILE; k += 4) {
@@ -58,7 +66,7 @@ __device__ __forceinline__ void multiply_tiles(const float *w, const float *h, i
 #pragma unroll
         for (int g = 0; g < G; g++) {
             const float4 right =
-                *reinterpret_cast<const float4 *>(w + (g * UNITS + unit) * K_ROW + k);
+                *reinterpret_cast<const float4 *>(w + (g * UNITS + unit) * w_row + k);
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 sum[i][g] = fmaf(left[i].x, right.x, sum[i][g]);
@@ -112,27 +120,27 @@ __device__ __forceinline__ void cell(const Step<T> &p, int64_t rank, int64_t u, 
         gate[g * p.H] = a[g];
 }
 
-template <typename T, RecurrentKind KIND, int G>
-static __global__ __launch_bounds__(THREADS) void step_kernel(Step<T> p, int64_t t)
+/* One step of ROWS ranks from `rank` on. w: room for a tile, or with RESIDENT all columns, which are
+ * there; h: room for a tile. */
+template <typename T, RecurrentKind KIND, int G, bool RESIDENT>
+__device__ __forceinline__ void step_block(const Step<T> &p, float *w, int w_row, float *h,
+                                           int64_t t, int64_t rank)
 {
-    DYNAMIC_SHARED(float, w); // [G * UNITS][K_ROW], then h [ROWS][K_ROW]
-    float *h = w + G * UNITS * K_ROW;
-    const int64_t unit = (int64_t)blockIdx.x * UNITS, rank = (int64_t)blockIdx.y * ROWS;
-    const int64_t d = blockIdx.z;
+    const int64_t unit = (int64_t)blockIdx.x * UNITS, d = blockIdx.z;
     const int u = threadIdx.x % UNITS, row = threadIdx.x / UNITS;
     float sum[2][G];
 
-    if (p.q.length(rank) <= t) // the whole block: nobody after it is longer
-        return;
 #pragma unroll
     for (int i = 0; i < 2; i++)
 #pragma unroll
         for (int g = 0; g < G; g++)
             sum[i][g] = 0;
     for (int64_t k = 0; k < p.H; k += K_TILE) {
-        load_tiles<T, G>(p, w, h, t, rank, unit, k, d);
+        if (!RESIDENT)
+            load_weights<T, G>(p, w, w_row, K_TILE, unit, k, d);
+        load_states<T>(p, h, t, rank, k, d);
         __syncthreads();
-        multiply_tiles<G>(w, h, row, u, sum);
+        multiply_tiles<G>(RESIDENT ? w + k : w, w_row, h, row, u, sum);
         __syncthreads();
     }
 #pragma unroll
@@ -143,9 +151,36 @@ static __global__ __launch_bounds__(THREADS) void step_kernel(Step<T> p, int64_t
     }
 }
 
-/* h and c of all ranks before the first step. A block: WIDE units of a rank. */
+template <typename T, RecurrentKind KIND, int G>
+static __global__ __launch_bounds__(THREADS, 4) void step_kernel(Step<T> p, int64_t t)
+{
+    DYNAMIC_SHARED(float, w); // [G * UNITS][K_ROW], then h [ROWS][K_ROW]
+    const int64_t rank = (int64_t)blockIdx.y * ROWS;
+
+    if (p.q.length(rank) > t) // nobody after it is longer
+        step_block<T, KIND, G, false>(p, w, K_ROW, w + G * UNITS * K_ROW, t, rank);
+}
+
+/* All steps; a block takes every gridDim.y-th ROWS ranks. */
+template <typename T, RecurrentKind KIND, int G>
+static __global__ __launch_bounds__(THREADS, 4) void resident_kernel(Step<T> p, int columns,
+                                                                     unsigned *arrived)
+{
+    DYNAMIC_SHARED(float, w); // [G * UNITS][columns + 4], then h [ROWS][K_ROW]
+    const int64_t first = (int64_t)blockIdx.y * ROWS, steps = p.q.length(first);
+
+    load_weights<T, G>(p, w, columns + 4, columns, (int64_t)blockIdx.x * UNITS, 0, blockIdx.z);
+    __syncthreads();
+    for (int64_t t = 0; t < steps; t++) {
+        for (int64_t rank = first; p.q.length(rank) > t; rank += (int64_t)gridDim.y * ROWS)
+            step_block<T, KIND, G, true>(p, w, columns + 4, w + G * UNITS * (columns + 4), t, rank);
+        wait_for_blocks(arrived + blockIdx.z * p.q.B + blockIdx.y, (unsigned)((t + 1) * gridDim.x));
+    }
+}
+
+/* h and c of all ranks before the first step; nobody has arrived anywhere. A block: WIDE units of a rank. */
 template <typename T>
-static __global__ void start_kernel(Step<T> p, const T *h0, const T *c0)
+static __global__ void start_kernel(Step<T> p, const T *h0, const T *c0, unsigned *arrived)
 {
     const int64_t u = (int64_t)blockIdx.x * WIDE + threadIdx.x, rank = blockIdx.y, d = blockIdx.z;
 
@@ -153,6 +188,8 @@ static __global__ void start_kernel(Step<T> p, const T *h0, const T *c0)
         return;
     const int64_t from = (d * p.q.B + p.q.order[rank]) * p.H + u;
     const int64_t to = (d * p.q.B + rank) * p.H + u;
+    if (u == 0)
+        arrived[d * p.q.B + rank] = 0;
     p.even[to] = h0 ? to_float(h0[from]) : 0.0f;
     p.c[to] = c0 ? to_float(c0[from]) : 0.0f;
 }
@@ -222,19 +259,51 @@ static Step<T> step_of(const Call *c, const RecurrentShape &s)
                    c->save[GATES] != nullptr};
 }
 
+static int padded_columns(const RecurrentShape &s)
+{
+    return (int)((s.H + K_TILE - 1) / K_TILE) * K_TILE;
+}
+
+static size_t shared_bytes(int G, int columns)
+{
+    return (size_t)(G * UNITS * (columns + 4) + ROWS * K_ROW) * sizeof(float);
+}
+
+void recurrent_choose_forward(Call *c, const RecurrentShape *s)
+{
+    RecurrentCuda *plan = static_cast<RecurrentCuda *>(c->plan);
+
+    with_kind(s->kind, c->in[X]->dtype, [&](auto zero, auto kind) {
+        typedef decltype(kind) K;
+        plan->resident =
+            blocks_resident(resident_kernel<decltype(zero), K::KIND, K::GATE_COUNT>, THREADS,
+                            shared_bytes(K::GATE_COUNT, padded_columns(*s)),
+                            blocks_for(s->H, UNITS) * (unsigned)s->D, blocks_for(s->B, ROWS));
+    });
+}
+
 template <typename T, typename K>
 static void run_steps(const Call *c, const RecurrentShape &s, K)
 {
+    const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
     const Step<T> p = step_of<T>(c, s);
     const cudaStream_t stream = call_stream(c);
     const dim3 states(blocks_for(s.H, WIDE), (unsigned)s.B, (unsigned)s.D);
-    const dim3 grid(blocks_for(s.H, UNITS), blocks_for(s.B, ROWS), (unsigned)s.D);
-    const size_t bytes = (size_t)(K::GATE_COUNT * UNITS + ROWS) * K_ROW * sizeof(float);
+    const unsigned units = blocks_for(s.H, UNITS);
+    unsigned *arrived = scratch_at<unsigned>(c, plan->arrived);
 
     LAUNCH(start_kernel<T>, states, WIDE, 0, stream, p, data<const T>(c->in[H0]),
-           data<const T>(c->in[C0]));
-    for (int64_t t = 0; t < recurrent_args(c)->longest; t++)
-        LAUNCH((step_kernel<T, K::KIND, K::GATE_COUNT>), grid, THREADS, bytes, stream, p, t);
+           data<const T>(c->in[C0]), arrived);
+    if (plan->resident) {
+        const int columns = padded_columns(s);
+        LAUNCH_COOPERATIVE((resident_kernel<T, K::KIND, K::GATE_COUNT>),
+                           dim3(units, (unsigned)plan->resident, (unsigned)s.D), THREADS,
+                           shared_bytes(K::GATE_COUNT, columns), stream, p, columns, arrived);
+    }
+    for (int64_t t = 0; t < recurrent_args(c)->longest && !plan->resident; t++)
+        LAUNCH((step_kernel<T, K::KIND, K::GATE_COUNT>),
+               dim3(units, blocks_for(s.B, ROWS), (unsigned)s.D), THREADS,
+               shared_bytes(K::GATE_COUNT, K_TILE), stream, p, t);
     LAUNCH(last_kernel<T>, states, WIDE, 0, stream, p, data<T>(c->out[H_LAST]),
            data<T>(c->out[C_LAST]));
     if (s.N > 0)
