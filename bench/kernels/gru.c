@@ -1,7 +1,9 @@
 /* Times kernels/gru.c. */
 #include "bench/kernels/recurrent.h"
 
-void bench_gru(Bench *b)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    bench_recurrent(b, (RecurrentBench){&gru_op, op_gru, 3});
+    return recurrent_case(b, g, k, op_gru, 3);
 }
+
+const BenchOp bench_gru = {.op = &gru_op, .build = build, RECURRENT_BENCH("3")};

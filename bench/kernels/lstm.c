@@ -1,7 +1,9 @@
 /* Times kernels/lstm.c. */
 #include "bench/kernels/recurrent.h"
 
-void bench_lstm(Bench *b)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    bench_recurrent(b, (RecurrentBench){&lstm_op, op_lstm, 4});
+    return recurrent_case(b, g, k, op_lstm, 4);
 }
+
+const BenchOp bench_lstm = {.op = &lstm_op, .build = build, RECURRENT_BENCH("4")};

@@ -1,7 +1,9 @@
 /* Times kernels/rnn.c. */
 #include "bench/kernels/recurrent.h"
 
-void bench_rnn(Bench *b)
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
 {
-    bench_recurrent(b, (RecurrentBench){&rnn_op, op_rnn, 1});
+    return recurrent_case(b, g, k, op_rnn, 1);
 }
+
+const BenchOp bench_rnn = {.op = &rnn_op, .build = build, RECURRENT_BENCH("1")};
