@@ -184,6 +184,11 @@ static Status run_op(Bench *b, const BenchOp *o, const char *given, Tally *tally
     const int shapes = b->options.shape ? 1 : BENCH_SHAPES;
     Status s = OK;
 
+    if (!o->op->forward[b->device->kind]) {
+        fprintf(stderr, "note: %s has no kernel for device %s in this build\n", o->op->name,
+                b->device->name);
+        return OK;
+    }
     for (int i = 0; i < shapes && o->shapes[i] && !s; i++)
         for (Dtype t = F32; t <= F16 && !s; t++) {
             BenchShape k;
@@ -218,7 +223,7 @@ static Status run_all(Bench *b, const BenchOp *const found[], int count, const c
     if (!s && tally.failed)
         return fail(E_DEVICE, "%d cases failed", tally.failed);
     if (!s && !b->rows)
-        return fail(E_USAGE, "nothing to measure: no such pass or type of %s",
+        return fail(E_USAGE, "nothing to measure: no such pass, type or kernel of %s",
                     count == 1 ? found[0]->op->name : "these operators");
     return s;
 }
@@ -259,6 +264,8 @@ static Status measure_and_print(Bench *b, const BenchOp *const found[], int coun
 
     if (s)
         return s;
+    if (!strcmp(b->device->name, "emulated"))
+        fprintf(stderr, "note: times under the emulator say nothing about a card\n");
     rows_begin(b);
     s = run_all(b, found, count, given);
     rows_end(b, b->rows);

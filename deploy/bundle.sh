@@ -16,6 +16,7 @@ tree=build/bundle
 
 # DT_RPATH, not DT_RUNPATH: the libraries' own libraries must be found by it too
 cmake --log-level=WARNING -S . -B $tree -DCAIRN_CUDA="${CAIRN_CUDA:-ON}" \
+    -DCAIRN_OPENBLAS=OFF \
     -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN/../lib' \
     '-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags'
 cmake --build $tree -j "$jobs"
