@@ -105,3 +105,7 @@ foreach(script IN LISTS scripts)
       ENVIRONMENT "${environment};CAIRN_TEST_DEVICE=${device}")
   endif()
 endforeach()
+
+if(CAIRN_EMULATED AND NOT CAIRN_SANITIZE)
+  include(cmake/emulator.cmake)
+endif()

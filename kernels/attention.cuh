@@ -12,7 +12,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention_kernel.h"
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 #include "runtime/philox.h"
 
 /* The call as kernels see it. */

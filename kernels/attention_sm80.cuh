@@ -10,7 +10,7 @@
 #define KERNELS_ATTENTION_SM80_CUH
 
 #include "kernels/attention.cuh"
-#include "kernels/sm80.h"
+#include "kernels/sm80.cuh"
 
 enum { MMA_WARPS = 4, MMA_THREADS = 32 * MMA_WARPS };
 

@@ -1,6 +1,6 @@
 /* cublaslt.cu - finds libcublasLt of the major version that this program was compiled with. */
 #ifndef WITH_EMULATOR
-#include "kernels/cublaslt.h"
+#include "kernels/cublaslt.cuh"
 
 #include <dlfcn.h>
 #include <stdio.h>

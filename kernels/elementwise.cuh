@@ -13,7 +13,7 @@
 #ifndef KERNELS_ELEMENTWISE_CUH
 #define KERNELS_ELEMENTWISE_CUH
 
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 
 #include <type_traits>
 

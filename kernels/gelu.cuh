@@ -3,7 +3,7 @@
 #ifndef KERNELS_GELU_CUH
 #define KERNELS_GELU_CUH
 
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 
 /* |x|, but 13 where it is more: both tails are then below 1e-36. NaN stays. */
 static __device__ __forceinline__ float gelu_distance(float x)

@@ -10,9 +10,9 @@
  * another type than c) is converted in scratch first, c after.
  */
 #ifndef WITH_EMULATOR
-#include "kernels/cublaslt.h"
+#include "kernels/cublaslt.cuh"
 #include "kernels/gemm_parts.h"
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* layernorm.cu - CUDA twin of layernorm.c: same contract, same formulas; its kernels are in
  * layernorm_forward.cu and layernorm_backward.cu. */
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 #include "kernels/layernorm.h"
 
 Status layernorm_prepare_cuda(Call *c)

@@ -2,7 +2,7 @@
 #ifndef KERNELS_LOSS_CUH
 #define KERNELS_LOSS_CUH
 
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 
 enum { LOSS_BLOCK = 1024 }; // threads
 

@@ -15,7 +15,7 @@
 #ifndef KERNELS_RECURRENT_CUH
 #define KERNELS_RECURRENT_CUH
 
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 #include "kernels/recurrent.h"
 
 /* Where things lie in scratch, in bytes; a region that is not used has no bytes. */

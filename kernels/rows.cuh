@@ -8,7 +8,7 @@
 #ifndef KERNELS_ROWS_CUH
 #define KERNELS_ROWS_CUH
 
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 
 enum { TEAM_BLOCK = 256 }; // threads in a block of small teams
 

@@ -7,7 +7,7 @@
 #ifndef KERNELS_SCATTER_CUH
 #define KERNELS_SCATTER_CUH
 
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 
 /* Bytes of scratch for `count` rows of `columns` into `places`. */
 size_t scatter_scratch_cuda(int64_t count, int64_t places, int64_t columns);

@@ -12,7 +12,7 @@
 #ifndef KERNELS_SORT_CUH
 #define KERNELS_SORT_CUH
 
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 
 typedef struct Sorted {
     const int32_t *place; // [count], ascending; the number of places for what counts for nothing

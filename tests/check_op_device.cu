@@ -1,7 +1,7 @@
 /* check_op_device.cu - simple kernels; they are not what is tested. */
 #include "tests/check_op_device.h"
 
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 
 enum { THREADS = 256, WARPS = THREADS / WARP };
 

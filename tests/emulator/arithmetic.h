@@ -229,11 +229,11 @@ inline int __dp4a(int a, int b, int sum)
     {                            \
         return *from;            \
     }
-#define CACHED_STORE(name)               \
-    template <typename T>                \
-    inline void name(T *to, const T &x)  \
-    {                                    \
-        *to = x;                         \
+#define CACHED_STORE(name)              \
+    template <typename T>               \
+    inline void name(T *to, const T &x) \
+    {                                   \
+        *to = x;                        \
     }
 CACHED_LOAD(__ldg)
 CACHED_LOAD(__ldca)
@@ -263,8 +263,6 @@ inline long long clock64()
 {
     return 0;
 }
-inline void __prof_trigger(int)
-{
-}
+inline void __prof_trigger(int) {}
 
 #endif

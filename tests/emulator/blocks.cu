@@ -1,6 +1,6 @@
 /* blocks.cu - the scheduler of a block, and its barriers. */
-#include "tests/emulator/blocks.h"
 #include "tests/emulator/atomics.h"
+#include "tests/emulator/blocks.h"
 #include "tests/emulator/report.h"
 #include "tests/emulator/sm80.h"
 

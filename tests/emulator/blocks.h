@@ -47,7 +47,7 @@ struct Pending {
     Pending *next;
 };
 
-struct Grid;       // launches.cu
+struct Grid; // launches.cu
 
 struct Block {
     Fiber *running, *host; // host: the thread of the operating system, when no CUDA thread runs

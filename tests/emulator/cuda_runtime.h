@@ -45,9 +45,8 @@ inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, void (*
     return cudaFuncGetAttributes(attributes, reinterpret_cast<const void *>(kernel));
 }
 template <typename... P>
-inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks,
-                                                                 void (*kernel)(P...), int threads,
-                                                                 size_t dynamic_bytes)
+inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void (*kernel)(P...),
+                                                                 int threads, size_t dynamic_bytes)
 {
     return cudaOccupancyMaxActiveBlocksPerMultiprocessor(
         blocks, reinterpret_cast<const void *>(kernel), threads, dynamic_bytes);

@@ -1,7 +1,7 @@
 /* devices.cu - the one emulated device: errors, properties, and which launches it takes. */
-#include "tests/emulator/runtime.h"
 #include "tests/emulator/arithmetic.h"
 #include "tests/emulator/blocks.h"
+#include "tests/emulator/runtime.h"
 #include "tests/emulator/shared.h"
 
 #include <pthread.h>
@@ -107,7 +107,8 @@ static const ErrorName ERRORS[] = {
      "operation failed due to a previous error during capture"},
     {NAMED(cudaErrorStreamCaptureMerge),
      "operation would result in a merge of separate capture sequences"},
-    {NAMED(cudaErrorStreamCaptureUnmatched), "capture was not ended in the same stream as it began"},
+    {NAMED(cudaErrorStreamCaptureUnmatched),
+     "capture was not ended in the same stream as it began"},
     {NAMED(cudaErrorStreamCaptureUnjoined), "capturing stream has unjoined work"},
     {NAMED(cudaErrorStreamCaptureImplicit),
      "operation would make the legacy stream depend on a capturing blocking stream"},

@@ -7,12 +7,10 @@
 #include "tests/emulator/cuda_runtime.h"
 #include "tests/emulator/sm80.h"
 
-#define LAUNCH(kernel, grid, block, bytes, stream, ...)        \
-    emulator::launch(false, (grid), (block), (bytes), (stream), \
-                     (kernel)__VA_OPT__(, ) __VA_ARGS__)
+#define LAUNCH(kernel, grid, block, bytes, stream, ...) \
+    emulator::launch(false, (grid), (block), (bytes), (stream), (kernel)__VA_OPT__(, ) __VA_ARGS__)
 #define LAUNCH_COOPERATIVE(kernel, grid, block, bytes, stream, ...) \
-    emulator::launch(true, (grid), (block), (bytes), (stream),      \
-                     (kernel)__VA_OPT__(, ) __VA_ARGS__)
+    emulator::launch(true, (grid), (block), (bytes), (stream), (kernel)__VA_OPT__(, ) __VA_ARGS__)
 #define DYNAMIC_SHARED(T, name) T *name = reinterpret_cast<T *>(emulator::current->dynamic)
 
 #endif

@@ -32,7 +32,7 @@ struct Fiber {
     const char *what; // what it waits for, where
     const char *file;
     int line;
-    void *waits_at; // the barrier
+    void *waits_at;           // the barrier
     uint64_t operand, result; // of an operation of its warp
     int source;
     const void *in; // the same for fragments

@@ -1,6 +1,6 @@
 /* launches.cu - the pool of threads, and the barrier of a whole grid. */
-#include "tests/emulator/launches.h"
 #include "tests/emulator/blocks.h"
+#include "tests/emulator/launches.h"
 #include "tests/emulator/report.h"
 #include "tests/emulator/runtime.h"
 

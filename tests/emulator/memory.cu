@@ -154,8 +154,8 @@ cudaError_t cudaMalloc(void **memory, size_t bytes)
         return error;
     pthread_mutex_lock(&memory_mutex);
     const size_t total = memory_total();
-    error = memory_open(&device_blocks, total > device_used ? total - device_used : 0, memory,
-                        bytes);
+    error =
+        memory_open(&device_blocks, total > device_used ? total - device_used : 0, memory, bytes);
     if (!error)
         device_used += bytes;
     pthread_mutex_unlock(&memory_mutex);
@@ -232,8 +232,7 @@ cudaError_t cudaMemcpy2D(void *to, size_t to_pitch, const void *from, size_t fro
 {
     const cudaError_t error = capture_refuses();
 
-    return error ? error
-                 : copy_rows(to, to_pitch, from, from_pitch, bytes, rows, kind, nullptr);
+    return error ? error : copy_rows(to, to_pitch, from, from_pitch, bytes, rows, kind, nullptr);
 }
 
 cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t stream)

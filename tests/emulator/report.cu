@@ -1,6 +1,6 @@
 /* report.cu - see report.h. */
-#include "tests/emulator/report.h"
 #include "tests/emulator/blocks.h"
+#include "tests/emulator/report.h"
 
 #include <stdarg.h>
 #include <stdio.h>

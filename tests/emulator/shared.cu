@@ -3,9 +3,9 @@
  * A variable of a function whose mangled name is _ZF is called _ZZFE<name>; the marker before it
  * _ZZFE<length>emulator_shared_<line>. So the marker's address gives F, and F gives the variables.
  */
-#include "tests/emulator/shared.h"
 #include "tests/emulator/launches.h"
 #include "tests/emulator/report.h"
+#include "tests/emulator/shared.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -205,5 +205,13 @@ size_t shared_static_bytes(const void *kernel)
         bytes += v.bytes;
     return bytes;
 }
+
+#ifdef EMULATOR_TSAN
+void shared_enter(SharedGroup **marker)
+{
+    if (!*marker || (*marker)->serial != current->serial)
+        shared_fill(marker);
+}
+#endif
 
 } // namespace emulator

@@ -23,11 +23,16 @@ void shared_fill(SharedGroup **marker);
 /* Bytes in the static variables of a kernel itself; 0 where the symbol table is gone. */
 size_t shared_static_bytes(const void *kernel);
 
+/* To ThreadSanitizer not inline: the kernels' files are compiled with it, this may not be seen. */
+#ifdef EMULATOR_TSAN
+void shared_enter(SharedGroup **marker);
+#else
 inline void shared_enter(SharedGroup **marker)
 {
     if (!*marker || (*marker)->serial != current->serial)
         shared_fill(marker);
 }
+#endif
 
 } // namespace emulator
 
@@ -37,9 +42,9 @@ inline void shared_enter(SharedGroup **marker)
 #else
 #define SHARED_ALIGNMENT
 #endif
-#define SHARED_DECLARE(marker)                                       \
-    static thread_local emulator::SharedGroup *marker = nullptr;     \
-    emulator::shared_enter(&marker);                                 \
+#define SHARED_DECLARE(marker)                                   \
+    static thread_local emulator::SharedGroup *marker = nullptr; \
+    emulator::shared_enter(&marker);                             \
     static thread_local SHARED_ALIGNMENT
 #define SHARED_PASTE(line) SHARED_DECLARE(emulator_shared_##line)
 #define SHARED_AT(line) SHARED_PASTE(line)

@@ -6,10 +6,10 @@
  *   b  rows t, t + 8 and the next, column g
  *   d  rows g, g, g + 8, g + 8, columns t, t + 1, t, t + 1
  */
-#include "tests/emulator/sm80.h"
 #include "tests/emulator/cuda_bf16.h"
 #include "tests/emulator/cuda_fp16.h"
 #include "tests/emulator/report.h"
+#include "tests/emulator/sm80.h"
 
 #include <deque>
 #include <stdlib.h>

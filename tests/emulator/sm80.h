@@ -1,4 +1,4 @@
-/* sm80.h - emulated bodies of kernels/sm80.h.
+/* sm80.h - emulated bodies of kernels/sm80.cuh.
  *
  * A copy of cp.async may happen at any time from its start to the wait for it. It is made as late as
  * that allows, so that a missing wait shows as old data; with CAIRN_EMULATOR_ASYNC=early it is made

@@ -18,27 +18,30 @@
 #define CALLED_AT const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 /* T2, T3 and T4 of an element type, aligned as CUDA aligns them, and their make functions. */
-#define VECTOR_TYPES(element, name)                                                \
-    struct alignas(2 * sizeof(element)) name##2 {                                  \
-        element x, y;                                                              \
-    };                                                                             \
-    struct name##3 {                                                               \
-        element x, y, z;                                                           \
-    };                                                                             \
-    struct alignas(4 * sizeof(element) > 16 ? 16 : 4 * sizeof(element)) name##4 {  \
-        element x, y, z, w;                                                        \
-    };                                                                             \
-    inline name##2 make_##name##2(element x, element y)                            \
-    {                                                                              \
-        return {x, y};                                                             \
-    }                                                                              \
-    inline name##3 make_##name##3(element x, element y, element z)                 \
-    {                                                                              \
-        return {x, y, z};                                                          \
-    }                                                                              \
-    inline name##4 make_##name##4(element x, element y, element z, element w)      \
-    {                                                                              \
-        return {x, y, z, w};                                                       \
+#define VECTOR_TYPES(element, name)                                             \
+    struct alignas(2 * sizeof(element)) name##2                                 \
+    {                                                                           \
+        element x, y;                                                           \
+    };                                                                          \
+    struct name##3                                                              \
+    {                                                                           \
+        element x, y, z;                                                        \
+    };                                                                          \
+    struct alignas(4 * sizeof(element) > 16 ? 16 : 4 * sizeof(element)) name##4 \
+    {                                                                           \
+        element x, y, z, w;                                                     \
+    };                                                                          \
+    inline name##2 make_##name##2(element x, element y)                         \
+    {                                                                           \
+        return {x, y};                                                          \
+    }                                                                           \
+    inline name##3 make_##name##3(element x, element y, element z)              \
+    {                                                                           \
+        return {x, y, z};                                                       \
+    }                                                                           \
+    inline name##4 make_##name##4(element x, element y, element z, element w)   \
+    {                                                                           \
+        return {x, y, z, w};                                                    \
     }
 VECTOR_TYPES(unsigned, uint)
 VECTOR_TYPES(float, float)
@@ -58,9 +61,7 @@ struct dim3 {
         : x(width), y(height), z(depth)
     {
     }
-    constexpr dim3(uint3 size) : x(size.x), y(size.y), z(size.z)
-    {
-    }
+    constexpr dim3(uint3 size) : x(size.x), y(size.y), z(size.z) {}
 };
 
 #endif

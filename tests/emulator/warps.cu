@@ -1,6 +1,6 @@
 /* warps.cu - lanes that meet, and what they work out. */
-#include "tests/emulator/warps.h"
 #include "tests/emulator/report.h"
+#include "tests/emulator/warps.h"
 
 namespace emulator
 {

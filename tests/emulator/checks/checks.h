@@ -2,7 +2,7 @@
 #ifndef TESTS_EMULATOR_CHECKS_CHECKS_H
 #define TESTS_EMULATOR_CHECKS_CHECKS_H
 
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 
 extern "C" {
 #include "tests/test.h"
@@ -21,9 +21,7 @@ struct Memory {
         CHECK(cudaMalloc(&device, bytes()) == cudaSuccess);
         store();
     }
-    Memory(int count, T value) : Memory(std::vector<T>((size_t)count, value))
-    {
-    }
+    Memory(int count, T value) : Memory(std::vector<T>((size_t)count, value)) {}
     Memory(const Memory &) = delete;
     ~Memory()
     {

@@ -45,11 +45,12 @@ static void check_rounding(unsigned short infinity)
 
     for (unsigned short bits = 0; bits < infinity; bits++) {
         const float here = to_float(from_bits<T>(bits));
-        const float next = bits + 1 == infinity ? 2 * here - to_float(from_bits<T>(bits - 1))
-                                                : to_float(from_bits<T>(bits + 1));
-        const float middle = (float)(((double)here + next) / 2);
+        const double next = bits + 1 == infinity ? 2.0 * here - to_float(from_bits<T>(bits - 1))
+                                                 : to_float(from_bits<T>(bits + 1));
+        const float middle = (float)((here + next) / 2);
         const unsigned short even = bits % 2 ? bits + 1 : bits;
-        in.insert(in.end(), {here, -here, middle, nextafterf(middle, 0), nextafterf(middle, INFINITY)});
+        in.insert(in.end(),
+                  {here, -here, middle, nextafterf(middle, 0), nextafterf(middle, INFINITY)});
         want.insert(want.end(), {bits, (unsigned short)(bits | 0x8000), even, bits,
                                  (unsigned short)(bits + 1)});
     }

@@ -1,12 +1,12 @@
-/* gpu.h - what every .cu file includes: launches, storage types, reductions, the view of a Call.
+/* gpu.cuh - what every .cu file includes: launches, storage types, reductions, the view of a Call.
  *
  * A .cu file is compiled by nvcc for a GPU, and as C++20 with the emulator of tests/emulator in the
  * place of CUDA's headers for the tests. So that both see one source: launches by LAUNCH, dynamic
- * shared memory by DYNAMIC_SHARED, instructions that CUDA C lacks by the wrappers of sm80.h and
- * sm90.h. Arithmetic is F32 whatever the storage.
+ * shared memory by DYNAMIC_SHARED, instructions that CUDA C lacks by the functions of
+ * sm80.cuh. Arithmetic is F32 whatever the storage.
  */
-#ifndef KERNELS_GPU_H
-#define KERNELS_GPU_H
+#ifndef KERNELS_GPU_CUH
+#define KERNELS_GPU_CUH
 
 #include "kernels/ops.h"
 #include "runtime/device_stream.h"

@@ -1,11 +1,11 @@
-/* sm80.h - instructions of sm_80 and later that CUDA C lacks, each as a function: matrices from
+/* sm80.cuh - instructions of sm_80 and later that CUDA C lacks, each as a function: matrices from
  * shared memory (ldmatrix), products on the tensor cores (mma), copies that run on their own
  * (cp.async). Source: PTX ISA 8.5, sections "Warp Level Matrix Instructions" and "Data Movement".
  *
  * Under the emulator the bodies are those of tests/emulator/sm80.h.
  */
-#ifndef KERNELS_SM80_H
-#define KERNELS_SM80_H
+#ifndef KERNELS_SM80_CUH
+#define KERNELS_SM80_CUH
 
 #include <cuda_runtime.h>
 

@@ -1,8 +1,8 @@
-/* cublaslt.h - cuBLASLt, loaded when a GPU first multiplies; for gemm_cuda.cu alone.
+/* cublaslt.cuh - cuBLASLt, loaded when a GPU first multiplies; for gemm_cuda.cu alone.
  *
  * It is not linked, so that the program starts on machines without it: the CPU serves there. */
-#ifndef KERNELS_CUBLASLT_H
-#define KERNELS_CUBLASLT_H
+#ifndef KERNELS_CUBLASLT_CUH
+#define KERNELS_CUBLASLT_CUH
 
 #include "runtime/device.h"
 
