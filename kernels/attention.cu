@@ -178,7 +178,7 @@ AttentionTask attention_task(const Call *c)
 
 /* delta[head][n] = sum over the columns of the head of dy * y; a warp for each. */
 template <typename T>
-__global__ void attention_delta(float *delta, Strided<const T> y, Strided<const T> dy,
+__global__ void attention_delta(float *delta, Matrix<const T> y, Matrix<const T> dy,
                                 const int32_t *offsets, int batch, int heads, int D, int64_t rows)
 {
     const int64_t i = ((int64_t)blockIdx.x * DELTA_THREADS + threadIdx.x) / WARP, n = i / heads;
@@ -224,7 +224,7 @@ extern "C" void attention_backward_cuda(Call *c)
             typedef decltype(zero) T;
             LAUNCH((attention_delta<T>), blocks_for(rows * args->heads * WARP, DELTA_THREADS),
                    (unsigned)DELTA_THREADS, 0, call_stream(c), static_cast<float *>(c->scratch),
-                   strided<const T>(c->out[0]), strided<const T>(c->dout[0]),
+                   matrix<const T>(c->out[0]), matrix<const T>(c->dout[0]),
                    data<const int32_t>(c->in[OFFSETS]), (int)(tensor_size(c->in[OFFSETS]) - 1),
                    args->heads, (int)D, rows);
         });

@@ -31,18 +31,6 @@ struct AttentionTask {
     float keep; // what dropout multiplies by where it keeps; 1 without
 };
 
-/* A matrix whose rows are `stride` elements apart. */
-template <typename T>
-struct Strided {
-    T *data;
-    int64_t stride;
-
-    __device__ __forceinline__ T *at(int64_t row, int64_t column) const
-    {
-        return data + row * stride + column;
-    }
-};
-
 /* What a block works on. */
 struct AttentionBlock {
     int tile, head, sequence;
@@ -130,7 +118,7 @@ static __device__ __forceinline__ AttentionDropout attention_dropout(const Atten
 
 /* Zero into the rows of no sequence, the columns of one head; the blocks of its tiles share them. */
 template <typename T>
-__device__ void attention_clear(Strided<T> x, int64_t from, int64_t to, int column, int D, int tile,
+__device__ void attention_clear(Matrix<T> x, int64_t from, int64_t to, int column, int D, int tile,
                                 int tiles)
 {
     for (int64_t n = from + tile; n < to; n += tiles)
@@ -140,7 +128,7 @@ __device__ void attention_clear(Strided<T> x, int64_t from, int64_t to, int colu
 
 /* The same for gradients of keys and values, those that are there and are not added to. */
 template <typename T>
-__device__ void attention_clear_keys(const AttentionTask &task, Strided<T> dk, Strided<T> dv,
+__device__ void attention_clear_keys(const AttentionTask &task, Matrix<T> dk, Matrix<T> dv,
                                      bool add_dk, bool add_dv, int column, int D, int tile,
                                      int tiles)
 {
@@ -155,12 +143,6 @@ __device__ void attention_clear_keys(const AttentionTask &task, Strided<T> dk, S
 /* ---- on the host ---- */
 
 AttentionTask attention_task(const Call *c);
-
-template <typename T>
-static inline Strided<T> strided(const Tensor *x)
-{
-    return Strided<T>{data<T>(x), x ? x->stride : 0};
-}
 
 /* Tiles of the longest sequence of the bucket; at least one, for the rows of no sequence. */
 static inline int tiles_of(int64_t longest, int tile)

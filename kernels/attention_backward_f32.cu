@@ -11,9 +11,8 @@
 
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(FmaShape<WIDTH>::THREADS, 1)
-    attention_queries_fma(AttentionTask task, Strided<const T> q, Strided<const T> k,
-                          Strided<const T> v, Strided<const T> dy, Strided<T> dq, bool add,
-                          int tiles)
+    attention_queries_fma(AttentionTask task, Matrix<const T> q, Matrix<const T> k,
+                          Matrix<const T> v, Matrix<const T> dy, Matrix<T> dq, bool add, int tiles)
 {
     typedef FmaShape<WIDTH> Shape;
     const int TILE = Shape::TILE;
@@ -107,9 +106,9 @@ gradient_by_keys(float (&s)[4][FmaShape<WIDTH>::SCORES], float (&dp)[4][FmaShape
 
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(FmaShape<WIDTH>::THREADS, 1)
-    attention_keys_fma(AttentionTask task, Strided<const T> q, Strided<const T> k,
-                       Strided<const T> v, Strided<const T> dy, Strided<T> dk, Strided<T> dv,
-                       bool add_dk, bool add_dv, int tiles)
+    attention_keys_fma(AttentionTask task, Matrix<const T> q, Matrix<const T> k, Matrix<const T> v,
+                       Matrix<const T> dy, Matrix<T> dk, Matrix<T> dv, bool add_dk, bool add_dv,
+                       int tiles)
 {
     typedef FmaShape<WIDTH> Shape;
     const int TILE = Shape::TILE;
@@ -179,8 +178,8 @@ static void launch(const Call *c)
     const AttentionArgs *args = static_cast<const AttentionArgs *>(c->args);
     const AttentionTask task = attention_task(c);
     const size_t bytes = attention_backward_f32_shared(WIDTH);
-    const Strided<const T> q = strided<const T>(c->in[Q]), k = strided<const T>(c->in[K]);
-    const Strided<const T> v = strided<const T>(c->in[V]), dy = strided<const T>(c->dout[0]);
+    const Matrix<const T> q = matrix<const T>(c->in[Q]), k = matrix<const T>(c->in[K]);
+    const Matrix<const T> v = matrix<const T>(c->in[V]), dy = matrix<const T>(c->dout[0]);
     const int tiles = tiles_of(args->longest, Shape::TILE);
     const int key_tiles = tiles_of(args->longest_keys, Shape::TILE);
 
@@ -191,11 +190,11 @@ static void launch(const Call *c)
     if (c->din[Q])
         LAUNCH((attention_queries_fma<T, WIDTH>), grid_of(task, tiles, task.heads),
                (unsigned)Shape::THREADS, bytes, call_stream(c), task, q, k, v, dy,
-               strided<T>(c->din[Q]), (c->accumulate >> Q & 1) != 0, tiles);
+               matrix<T>(c->din[Q]), (c->accumulate >> Q & 1) != 0, tiles);
     if (c->din[K] || c->din[V])
         LAUNCH((attention_keys_fma<T, WIDTH>), grid_of(task, key_tiles, task.kv_heads),
                (unsigned)Shape::THREADS, bytes, call_stream(c), task, q, k, v, dy,
-               strided<T>(c->din[K]), strided<T>(c->din[V]), (c->accumulate >> K & 1) != 0,
+               matrix<T>(c->din[K]), matrix<T>(c->din[V]), (c->accumulate >> K & 1) != 0,
                (c->accumulate >> V & 1) != 0, key_tiles);
 }
 

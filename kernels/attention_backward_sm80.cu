@@ -77,9 +77,8 @@ gradient_by_queries(float (&s)[M][N][4], const float (&dp)[M][N][4], const float
 
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(MMA_THREADS, 1)
-    attention_queries_mma(AttentionTask task, Strided<const T> q, Strided<const T> k,
-                          Strided<const T> v, Strided<const T> dy, Strided<T> dq, bool add,
-                          int tiles)
+    attention_queries_mma(AttentionTask task, Matrix<const T> q, Matrix<const T> k,
+                          Matrix<const T> v, Matrix<const T> dy, Matrix<T> dq, bool add, int tiles)
 {
     typedef QueriesShape<WIDTH> Shape;
     const int M = Shape::M, N = Shape::N, C = Shape::C, KEYS = Shape::KEYS;
@@ -197,9 +196,9 @@ gradient_by_keys(float (&s)[M][N][4], float (&dp)[M][N][4], const float *numbers
 
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(MMA_THREADS, 1)
-    attention_keys_mma(AttentionTask task, Strided<const T> q, Strided<const T> k,
-                       Strided<const T> v, Strided<const T> dy, Strided<T> dk, Strided<T> dv,
-                       bool add_dk, bool add_dv, int tiles)
+    attention_keys_mma(AttentionTask task, Matrix<const T> q, Matrix<const T> k, Matrix<const T> v,
+                       Matrix<const T> dy, Matrix<T> dk, Matrix<T> dv, bool add_dk, bool add_dv,
+                       int tiles)
 {
     typedef KeysShape<WIDTH> Shape;
     const int M = Shape::M, N = Shape::N, C = Shape::C, KEYS = Shape::KEYS;
@@ -293,8 +292,8 @@ static void launch(const Call *c)
     typedef KeysShape<WIDTH> Keys;
     const AttentionArgs *args = static_cast<const AttentionArgs *>(c->args);
     const AttentionTask task = attention_task(c);
-    const Strided<const T> q = strided<const T>(c->in[Q]), k = strided<const T>(c->in[K]);
-    const Strided<const T> v = strided<const T>(c->in[V]), dy = strided<const T>(c->dout[0]);
+    const Matrix<const T> q = matrix<const T>(c->in[Q]), k = matrix<const T>(c->in[K]);
+    const Matrix<const T> v = matrix<const T>(c->in[V]), dy = matrix<const T>(c->dout[0]);
     const int tiles = tiles_of(args->longest, Queries::QUERIES);
     const int key_tiles = tiles_of(args->longest_keys, Keys::KEYS);
 
@@ -305,12 +304,12 @@ static void launch(const Call *c)
     if (c->din[Q])
         LAUNCH((attention_queries_mma<T, WIDTH>), grid_of(task, tiles, task.heads),
                (unsigned)MMA_THREADS, (size_t)Queries::BYTES, call_stream(c), task, q, k, v, dy,
-               strided<T>(c->din[Q]), (c->accumulate >> Q & 1) != 0, tiles);
+               matrix<T>(c->din[Q]), (c->accumulate >> Q & 1) != 0, tiles);
     if (c->din[K] || c->din[V])
         LAUNCH((attention_keys_mma<T, WIDTH>),
                grid_of(task, key_tiles, task.kv_heads * Keys::PARTS), (unsigned)MMA_THREADS,
-               (size_t)Keys::BYTES, call_stream(c), task, q, k, v, dy, strided<T>(c->din[K]),
-               strided<T>(c->din[V]), (c->accumulate >> K & 1) != 0, (c->accumulate >> V & 1) != 0,
+               (size_t)Keys::BYTES, call_stream(c), task, q, k, v, dy, matrix<T>(c->din[K]),
+               matrix<T>(c->din[V]), (c->accumulate >> K & 1) != 0, (c->accumulate >> V & 1) != 0,
                key_tiles);
 }
 

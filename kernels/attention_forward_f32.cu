@@ -63,8 +63,8 @@ softmax(float (&s)[4][FmaShape<WIDTH>::SCORES], float (&largest)[4], float (&tot
 
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(FmaShape<WIDTH>::THREADS, 1)
-    attention_forward_fma(AttentionTask task, Strided<const T> q, Strided<const T> k,
-                          Strided<const T> v, Strided<T> y, int tiles)
+    attention_forward_fma(AttentionTask task, Matrix<const T> q, Matrix<const T> k,
+                          Matrix<const T> v, Matrix<T> y, int tiles)
 {
     typedef FmaShape<WIDTH> Shape;
     const int TILE = Shape::TILE;
@@ -139,8 +139,8 @@ static void launch(const Call *c)
     cudaFuncSetAttribute(attention_forward_fma<T, WIDTH>,
                          cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
     LAUNCH((attention_forward_fma<T, WIDTH>), grid_of(task, tiles, task.heads),
-           (unsigned)Shape::THREADS, bytes, call_stream(c), task, strided<const T>(c->in[Q]),
-           strided<const T>(c->in[K]), strided<const T>(c->in[V]), strided<T>(c->out[0]), tiles);
+           (unsigned)Shape::THREADS, bytes, call_stream(c), task, matrix<const T>(c->in[Q]),
+           matrix<const T>(c->in[K]), matrix<const T>(c->in[V]), matrix<T>(c->out[0]), tiles);
 }
 
 void attention_forward_f32(Call *c)

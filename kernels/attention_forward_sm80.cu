@@ -110,8 +110,8 @@ __device__ __forceinline__ void finish(float (&total)[M][2], const float (&large
 
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(MMA_THREADS, 1)
-    attention_forward_mma(AttentionTask task, Strided<const T> q, Strided<const T> k,
-                          Strided<const T> v, Strided<T> y, int tiles)
+    attention_forward_mma(AttentionTask task, Matrix<const T> q, Matrix<const T> k,
+                          Matrix<const T> v, Matrix<T> y, int tiles)
 {
     typedef ForwardShape<WIDTH> Shape;
     const int M = Shape::M, N = Shape::N, C = Shape::C, KEYS = Shape::KEYS;
@@ -194,8 +194,8 @@ static void launch(const Call *c)
                          cudaFuncAttributeMaxDynamicSharedMemorySize, (int)Shape::BYTES);
     LAUNCH((attention_forward_mma<T, WIDTH>), grid_of(task, tiles, task.heads),
            (unsigned)MMA_THREADS, (size_t)Shape::BYTES, call_stream(c), task,
-           strided<const T>(c->in[Q]), strided<const T>(c->in[K]), strided<const T>(c->in[V]),
-           strided<T>(c->out[0]), tiles);
+           matrix<const T>(c->in[Q]), matrix<const T>(c->in[K]), matrix<const T>(c->in[V]),
+           matrix<T>(c->out[0]), tiles);
 }
 
 void attention_forward_sm80(Call *c)

@@ -122,17 +122,6 @@ __device__ __forceinline__ void run_give_any(AnyView to, float (&x)[W], Place at
         run_give(static_cast<f16 *>(to.data) + i, x, at.n, wide, add);
 }
 
-template <typename T>
-struct View {
-    T *data;
-    int64_t stride;
-
-    __device__ __forceinline__ T *at(Place p) const
-    {
-        return data + p.row * stride + p.column;
-    }
-};
-
 template <typename F>
 struct Each {
     static const int INPUTS = F::INPUTS;
@@ -148,8 +137,8 @@ struct Each {
 };
 
 template <typename T, typename F>
-__global__ void elementwise_map(View<T> y, View<const T> a, View<const T> b, int64_t N, int64_t C,
-                                bool wide, bool add, F f)
+__global__ void elementwise_map(Matrix<T> y, Matrix<const T> a, Matrix<const T> b, int64_t N,
+                                int64_t C, bool wide, bool add, F f)
 {
     constexpr int W = Pack<T>::SIZE;
     const int64_t column = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * W;
@@ -162,16 +151,16 @@ __global__ void elementwise_map(View<T> y, View<const T> a, View<const T> b, int
         const Place at = {row, column, n};
         float out[W], p[W], q[W];
         if constexpr (F::INPUTS > 0)
-            run_load(p, a.at(at), n, wide);
+            run_load(p, a.at(row, column), n, wide);
         if constexpr (F::INPUTS > 1)
-            run_load(q, b.at(at), n, wide);
+            run_load(q, b.at(row, column), n, wide);
         if constexpr (F::INPUTS == 0)
             f(out, at);
         else if constexpr (F::INPUTS == 1)
             f(out, at, p);
         else
             f(out, at, p, q);
-        run_give(y.at(at), out, n, wide, add);
+        run_give(y.at(row, column), out, n, wide, add);
     }
 }
 
@@ -202,12 +191,6 @@ static inline bool elementwise_wide(const Tensor *x, int64_t rows, int W)
 
     return !x ||
            ((uintptr_t)x->data % (run < 16 ? run : 16) == 0 && (rows == 1 || x->stride % W == 0));
-}
-
-template <typename T>
-static inline View<T> view_of(const Tensor *x)
-{
-    return View<T>{data<T>(x), x ? x->stride : 0};
 }
 
 static inline AnyView any_view(const Tensor *x)
@@ -242,7 +225,7 @@ static void elementwise(const Call *c, const Tensor *y, const Tensor *a, const T
         const int64_t runs = (C + W - 1) / W;
         const dim3 threads = elementwise_block(runs);
         LAUNCH((elementwise_map<T, F>), elementwise_grid(runs, N, threads), threads, 0,
-               call_stream(c), view_of<T>(y), view_of<const T>(a), view_of<const T>(b), N, C, wide,
+               call_stream(c), matrix<T>(y), matrix<const T>(a), matrix<const T>(b), N, C, wide,
                add, f);
     });
 }

@@ -10,7 +10,7 @@ namespace
 template <typename T>
 struct Pick {
     static const int INPUTS = 0;
-    View<const T> x;
+    Matrix<const T> x;
     const int32_t *index;
     int64_t N;
     bool wide;
@@ -21,7 +21,7 @@ struct Pick {
         const int32_t row = index[at.row];
         const bool inside = row >= 0 && row < N;
 
-        run_load(out, x.at(Place{inside ? row : 0, at.column, at.n}), inside ? at.n : 0, wide);
+        run_load(out, x.at(inside ? row : 0, at.column), inside ? at.n : 0, wide);
     }
 };
 
@@ -35,7 +35,7 @@ extern "C" void gather_forward_cuda(Call *c)
         typedef decltype(zero) T;
         const int64_t N = tensor_rows(x);
         elementwise(c, y, nullptr, nullptr, false,
-                    Pick<T>{view_of<const T>(x), data<int32_t>(c->in[INDEX]), N,
+                    Pick<T>{matrix<const T>(x), data<int32_t>(c->in[INDEX]), N,
                             elementwise_wide(x, N, Pack<T>::SIZE)});
     });
 }

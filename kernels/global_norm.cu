@@ -8,27 +8,11 @@
  */
 #include "kernels/elementwise.cuh"
 #include "kernels/global_norm.h"
+#include "kernels/rows.cuh"
 
 #include <float.h>
 
 enum { NORM_SLICE = 1 << 14, NORM_BLOCK = 256, NORM_RUN = 4, NORM_WARPS = NORM_BLOCK / WARP };
-
-/* Over the block; all threads get the sum. part: shared, NORM_WARPS of them. */
-static __device__ __forceinline__ double norm_block_sum(double x, double *part)
-{
-    double sum = 0;
-
-#pragma unroll
-    for (int d = WARP / 2; d > 0; d /= 2)
-        x += __shfl_xor_sync(ALL_LANES, x, d);
-    if (threadIdx.x % WARP == 0)
-        part[threadIdx.x / WARP] = x;
-    __syncthreads();
-#pragma unroll
-    for (int w = 0; w < NORM_WARPS; w++)
-        sum += part[w];
-    return sum;
-}
 
 static __global__ void norm_slices(double *sums, const float *gradient, int64_t P, bool wide)
 {
@@ -45,7 +29,7 @@ static __global__ void norm_slices(double *sums, const float *gradient, int64_t 
         for (int k = 0; k < NORM_RUN; k++)
             sum += (double)x[k] * (double)x[k];
     }
-    sum = norm_block_sum(sum, part);
+    sum = team_sum<NORM_BLOCK>(sum, part);
     if (threadIdx.x == 0)
         sums[blockIdx.x] = sum;
 }
@@ -75,7 +59,7 @@ static __global__ void norm_decide(float *training, int32_t *counters, const dou
 
     for (int64_t s = threadIdx.x; s < slices; s += NORM_BLOCK)
         total += sums[s];
-    total = norm_block_sum(total, part);
+    total = team_sum<NORM_BLOCK>(total, part);
     if (threadIdx.x != 0)
         return;
     if (!(training[TRAINING_LOSS_SCALE] > 0)) // a fresh state arena holds zeros

@@ -107,6 +107,22 @@ struct Pack {
     }
 };
 
+/* A matrix whose rows are `stride` elements apart; data NULL where there is no such tensor. */
+template <typename T>
+struct Matrix {
+    T *data;
+    int64_t stride;
+
+    __device__ __forceinline__ T *row(int64_t n) const
+    {
+        return data + n * stride;
+    }
+    __device__ __forceinline__ T *at(int64_t n, int64_t column) const
+    {
+        return row(n) + column;
+    }
+};
+
 /* A weight or bias that is F32 or the activations' dtype T; NULL reads as 0. */
 template <typename T>
 struct Weight {
@@ -137,37 +153,6 @@ static __device__ __forceinline__ float warp_max(float x)
     return x;
 }
 
-/* Over the WARPS warps of a block whose threads are one row of threadIdx.x; all threads call it and
- * get the result. part: shared, WARPS floats, free again when the call returns. */
-template <int WARPS>
-__device__ __forceinline__ float block_sum(float x, float *part)
-{
-    x = warp_sum(x);
-    if (threadIdx.x % WARP == 0)
-        part[threadIdx.x / WARP] = x;
-    __syncthreads();
-    float sum = 0;
-#pragma unroll
-    for (int w = 0; w < WARPS; w++)
-        sum += part[w];
-    __syncthreads();
-    return sum;
-}
-template <int WARPS>
-__device__ __forceinline__ float block_max(float x, float *part)
-{
-    x = warp_max(x);
-    if (threadIdx.x % WARP == 0)
-        part[threadIdx.x / WARP] = x;
-    __syncthreads();
-    float most = part[0];
-#pragma unroll
-    for (int w = 1; w < WARPS; w++)
-        most = fmaxf(most, part[w]);
-    __syncthreads();
-    return most;
-}
-
 /* ---- on the host ---- */
 
 static inline unsigned blocks_for(int64_t count, int64_t per_block)
@@ -182,6 +167,11 @@ template <typename T>
 static inline T *data(const Tensor *x)
 {
     return x ? static_cast<T *>(x->data) : nullptr;
+}
+template <typename T>
+static inline Matrix<T> matrix(const Tensor *x)
+{
+    return Matrix<T>{data<T>(x), x ? x->stride : 0};
 }
 template <typename T>
 static inline Weight<T> weight_of(const Tensor *x)

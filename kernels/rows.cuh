@@ -1,4 +1,4 @@
-/* rows.cuh - what kernels over rows share: strided rows, cells of 16 bytes, teams of threads.
+/* rows.cuh - what kernels over rows share: cells of 16 bytes, teams of threads.
  *
  * A row belongs to a team: a warp where rows are short, so that a block has several, else a whole
  * block. The thread of a given rank owns every TEAM-th cell of the row. A cell is 16 bytes, or one
@@ -11,24 +11,6 @@
 #include "kernels/gpu.cuh"
 
 enum { TEAM_BLOCK = 256 }; // threads in a block of small teams
-
-/* Rows of T; data NULL where there is no such tensor. */
-template <typename T>
-struct Matrix {
-    T *data;
-    int64_t stride;
-
-    __device__ __forceinline__ T *row(int64_t n) const
-    {
-        return data + n * stride;
-    }
-};
-
-template <typename T>
-static inline Matrix<T> matrix(const Tensor *x)
-{
-    return Matrix<T>{data<T>(x), x ? x->stride : 0};
-}
 
 /* One element, where Pack is 16 bytes of them. */
 template <typename T>
@@ -125,6 +107,13 @@ struct Team {
     }
 };
 
+static __device__ __forceinline__ double warp_sum(double x)
+{
+#pragma unroll
+    for (int d = WARP / 2; d > 0; d /= 2)
+        x += __shfl_xor_sync(ALL_LANES, x, d);
+    return x;
+}
 static __device__ __forceinline__ float2 warp_sum(float2 x)
 {
     return make_float2(warp_sum(x.x), warp_sum(x.y));
@@ -136,7 +125,7 @@ static __device__ __forceinline__ float2 operator+(float2 a, float2 b)
 
 /* Over a team; all its threads call it and get the same result. part: shared, one place a warp,
  * which nothing else touches between the last barrier before the call and the next after it; a
- * team of one warp does not use it. V: float or float2. */
+ * team of one warp does not use it. V: float, float2 or double. */
 template <int TEAM, typename V>
 __device__ __forceinline__ V team_sum(V x, V *part)
 {

@@ -69,7 +69,7 @@ static __global__ void scatter_starts(int32_t *first, const int32_t *place, int6
 }
 
 template <typename T>
-__global__ void scatter_runs(Scatter s, View<const T> dy)
+__global__ void scatter_runs(Scatter s, Matrix<const T> dy)
 {
     constexpr int W = Pack<T>::SIZE;
     const int64_t column = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * W;
@@ -87,11 +87,11 @@ __global__ void scatter_runs(Scatter s, View<const T> dy)
             continue;
         const int64_t end = stop - i < SCATTER_RUN ? stop : i + SCATTER_RUN;
         float sum[W];
-        run_load(sum, dy.at(Place{s.row[i], column, n}), n, s.wide_dy);
+        run_load(sum, dy.at(s.row[i], column), n, s.wide_dy);
 #pragma unroll 4
         for (int64_t k = i + 1; k < end; k++) {
             float x[W];
-            run_load(x, dy.at(Place{s.row[k], column, n}), n, s.wide_dy);
+            run_load(x, dy.at(s.row[k], column), n, s.wide_dy);
             run_add(sum, x);
         }
         if (stop - start <= SCATTER_RUN)
@@ -181,7 +181,7 @@ void scatter_rows_cuda(const Call *c, const Tensor *dx, const Tensor *dy, const 
                            C % W == 0};
         if (count > 0)
             LAUNCH((scatter_runs<T>), elementwise_grid(runs, count, block), block, 0,
-                   call_stream(c), s, view_of<const T>(dy));
+                   call_stream(c), s, matrix<const T>(dy));
         LAUNCH((scatter_places<W>), elementwise_grid(runs, places, block), block, 0, call_stream(c),
                s);
     });

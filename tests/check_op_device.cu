@@ -1,7 +1,7 @@
 /* check_op_device.cu - simple kernels; they are not what is tested. */
 #include "tests/check_op_device.h"
 
-#include "kernels/gpu.cuh"
+#include "kernels/rows.cuh"
 
 enum { THREADS = 256, WARPS = THREADS / WARP };
 
@@ -14,7 +14,7 @@ static __global__ void weigh_kernel(const T *y, int64_t stride, int64_t columns,
 
     for (int64_t i = threadIdx.x; i < count; i += THREADS)
         sum += to_float(y[i / columns * stride + i % columns]) * seed[i];
-    sum = block_sum<WARPS>(sum, part);
+    sum = team_sum<THREADS>(sum, part);
     if (threadIdx.x == 0)
         *out = sum;
 }
