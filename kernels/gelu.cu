@@ -5,16 +5,6 @@
 namespace
 {
 
-struct Gelu {
-    static const int INPUTS = 1;
-    Activation form;
-
-    __device__ __forceinline__ float operator()(float x) const
-    {
-        return gelu_value(form, x);
-    }
-};
-
 struct GeluSlope {
     static const int INPUTS = 2;
     Activation form;

@@ -46,4 +46,15 @@ static __device__ __forceinline__ float gelu_slope(Activation form, float x)
     return fmaf(x * s * rest, 1.5957691216f * fmaf(3.0f * 0.044715f * x, x, 1.0f), s);
 }
 
+/* gelu_value() as elementwise() takes it. */
+struct Gelu {
+    static const int INPUTS = 1;
+    Activation form;
+
+    __device__ __forceinline__ float operator()(float x) const
+    {
+        return gelu_value(form, x);
+    }
+};
+
 #endif

@@ -14,18 +14,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { X, WEIGHT, BIAS };
-enum { PRE }; // c->save[]: u
-enum { LINEAR_ROWS = 256, SLICE_ROWS = 64, BIAS_COLUMNS = 64 };
+enum { LINEAR_ROWS = 256, BIAS_COLUMNS = 64 };
 
-typedef struct LinearPlan {
-    GemmPlan *forward, *last; // `step` rows at a time; what is left
-    int64_t step;
-    GemmPlan *dx, *dw;
-    size_t du_bytes, sums_bytes; // of scratch, before that of the products
-} LinearPlan;
-
-static Activation activation_of(const Call *c)
+Activation linear_activation(const Call *c)
 {
     return ((const LinearArgs *)c->args)->activation;
 }
@@ -53,7 +44,7 @@ static Status linear_shape(Call *c)
         return fail(E_SHAPE, "linear: bias has %" PRId64 " elements, weight gives %" PRId64,
                     tensor_size(c->in[BIAS]), O);
     call_output(c, 0, x->dtype, DIMS(tensor_rows(x), O));
-    if (c->training && activation_of(c) != ACTIVATION_NONE)
+    if (c->training && linear_activation(c) != ACTIVATION_NONE)
         call_save(c, PRE, x->dtype, DIMS(tensor_rows(x), O));
     return graph_status(c->graph);
 }
@@ -75,14 +66,14 @@ Gemm linear_forward(const Call *c, int64_t rows)
                   .c = matrix(c->out[0], false),
                   .bias = b != NULL,
                   .bias_dtype = b ? b->dtype : F32,
-                  .activation = c->save[PRE] ? ACTIVATION_NONE : activation_of(c)};
+                  .activation = c->save[PRE] ? ACTIVATION_NONE : linear_activation(c)};
 }
 
 static GemmMatrix du_matrix(const Call *c, bool transposed)
 {
     GemmMatrix du = matrix(c->dout[0], transposed);
 
-    if (activation_of(c) != ACTIVATION_NONE)
+    if (linear_activation(c) != ACTIVATION_NONE)
         du.stride = tensor_columns(c->dout[0]);
     return du;
 }
@@ -131,16 +122,17 @@ static Status prepare_forward(Call *c, LinearPlan *p)
     return s;
 }
 
-static int64_t slices_of(int64_t N)
+int64_t linear_slices(int64_t N)
 {
     return (N + SLICE_ROWS - 1) / SLICE_ROWS;
 }
 
-static Status prepare_backward(Call *c, LinearPlan *p)
+Status linear_prepare_backward(Call *c)
 {
+    LinearPlan *p = c->plan;
     const Tensor *x = c->in[X];
     const int64_t N = tensor_rows(x), O = tensor_rows(c->in[WEIGHT]);
-    const bool act = activation_of(c) != ACTIVATION_NONE;
+    const bool act = linear_activation(c) != ACTIVATION_NONE;
     Status s = c->din[X] ? gemm_make(&p->dx, c->device, linear_dx(c)) : OK;
 
     if (!s && c->din[WEIGHT])
@@ -149,12 +141,12 @@ static Status prepare_backward(Call *c, LinearPlan *p)
         return s;
     const size_t dx = p->dx ? gemm_scratch(p->dx) : 0, dw = p->dw ? gemm_scratch(p->dw) : 0;
     p->du_bytes = act ? arena_round((size_t)(N * O) * dtype_size(x->dtype)) : 0;
-    p->sums_bytes = c->din[BIAS] ? arena_round((size_t)(slices_of(N) * O) * sizeof(float)) : 0;
+    p->sums_bytes = c->din[BIAS] ? arena_round((size_t)(linear_slices(N) * O) * sizeof(float)) : 0;
     c->scratch_bytes = p->du_bytes + p->sums_bytes + (dx > dw ? dx : dw);
     return OK;
 }
 
-static void linear_release_cpu(Call *c)
+void linear_release(Call *c)
 {
     LinearPlan *p = c->plan;
 
@@ -175,7 +167,7 @@ static Status linear_prepare_cpu(Call *c)
     c->plan = p;
     if (tensor_rows(c->in[X]) == 0)
         return OK;
-    return c->pass == FORWARD ? prepare_forward(c, p) : prepare_backward(c, p);
+    return c->pass == FORWARD ? prepare_forward(c, p) : linear_prepare_backward(c);
 }
 
 /* Rows [from, from + count) of y from those of u. */
@@ -183,7 +175,7 @@ CLONES static void activate(const Call *c, int64_t from, int64_t count)
 {
     const Tensor *u = c->save[PRE], *y = c->out[0];
     const int64_t O = tensor_columns(y);
-    const Activation act = activation_of(c);
+    const Activation act = linear_activation(c);
 
 #pragma omp parallel for num_threads(vector_threads(c->device, count *O)) schedule(static)
     for (int64_t row = from; row < from + count; row++) {
@@ -224,8 +216,8 @@ VECTOR_INLINE const float *du_stretch(const Call *c, const Tensor *du, int64_t r
     if (!u)
         return from;
     float *out = vector_place(vector_at(du, row, i), du->dtype, dy_room);
-    gelu_slope(activation_of(c), out, from, vector_read(vector_at(u, row, i), u->dtype, n, room),
-               n);
+    gelu_slope(linear_activation(c), out, from,
+               vector_read(vector_at(u, row, i), u->dtype, n, room), n);
     vector_write(vector_at(du, row, i), du->dtype, out, n);
     return out;
 }
@@ -236,7 +228,7 @@ CLONES static void slice_rows(const Call *c, const Tensor *du, float *sums)
     const int64_t N = tensor_rows(du), O = tensor_columns(du);
 
 #pragma omp parallel for num_threads(vector_threads(c->device, N *O)) schedule(static)
-    for (int64_t s = 0; s < slices_of(N); s++)
+    for (int64_t s = 0; s < linear_slices(N); s++)
         for (int64_t i = 0; i < O; i += VECTOR_STRETCH) {
             float room[VECTOR_STRETCH], dy_room[VECTOR_STRETCH], sum[VECTOR_STRETCH];
             const int64_t n = vector_stretch(O - i);
@@ -258,11 +250,12 @@ CLONES static void add_slices(const Call *c, const float *sums, int64_t N, int64
     const Tensor *db = c->din[BIAS];
     const bool add = c->accumulate >> BIAS & 1;
 
-#pragma omp parallel for num_threads(vector_threads(c->device, slices_of(N) * O)) schedule(static)
+#pragma omp parallel for num_threads(vector_threads(c->device, linear_slices(N) * O)) \
+    schedule(static)
     for (int64_t i = 0; i < O; i += BIAS_COLUMNS) {
         float total[BIAS_COLUMNS] = {0};
         const int64_t n = O - i < BIAS_COLUMNS ? O - i : BIAS_COLUMNS;
-        for (int64_t s = 0; s < slices_of(N); s++)
+        for (int64_t s = 0; s < linear_slices(N); s++)
 #pragma omp simd
             for (int64_t k = 0; k < n; k++)
                 total[k] += sums[s * O + i + k];
@@ -312,7 +305,7 @@ const Op linear_op = {
     .name = "linear",
     .shape = linear_shape,
     .prepare = {linear_prepare_cpu, IF_CUDA(linear_prepare_cuda)},
-    .release = {linear_release_cpu, IF_CUDA(linear_release_cuda)},
+    .release = {linear_release, IF_CUDA(linear_release)},
     .forward = {linear_forward_cpu, IF_CUDA(linear_forward_cuda)},
     .backward = {linear_backward_cpu, IF_CUDA(linear_backward_cuda)},
     .reads_inputs = 1u << X | 1u << WEIGHT,

@@ -6,45 +6,19 @@
  */
 #include "kernels/linear.h"
 
+#include "kernels/elementwise.cuh"
 #include "kernels/gelu.cuh"
 #include "kernels/gemm.h"
 
 #include <stdlib.h>
 
-enum { X, WEIGHT, BIAS };
-enum { PRE };
 enum {
     THREADS = 256,
-    SLICE_ROWS = 64,
     ROW_GROUPS = THREADS / WARP, // a warp takes every eighth row of a slice
     MOST_PACK = 8,
     ADD_COLUMNS = 32,
     ADD_GROUPS = 32,
 };
-
-typedef struct LinearPlan {
-    GemmPlan *forward, *dx, *dw;
-    size_t du_bytes, sums_bytes; // of scratch, before that of the products
-} LinearPlan;
-
-/* y = act(u) over `count` numbers, both aligned to 16 bytes; y may be u. */
-template <typename T>
-static __global__ void activate_kernel(Activation act, const T *u, T *y, int64_t count)
-{
-    const int64_t from = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * Pack<T>::SIZE;
-
-    if (from + Pack<T>::SIZE <= count) {
-        Pack<T> x;
-        x.load(u + from);
-#pragma unroll
-        for (int i = 0; i < Pack<T>::SIZE; i++)
-            x.value[i] = gelu_value(act, x.value[i]);
-        x.store(y + from);
-    } else {
-        for (int64_t i = from; i < count; i++)
-            y[i] = from_float<T>(gelu_value(act, to_float(u[i])));
-    }
-}
 
 /* What slice_kernel reads and writes. */
 template <typename T>
@@ -148,34 +122,6 @@ static __global__ void add_slices_kernel(const float *sums, int64_t slices, int6
     db[column] = from_float<T>((add ? to_float(db[column]) : 0.0f) + total);
 }
 
-static Activation activation_of(const Call *c)
-{
-    return static_cast<const LinearArgs *>(c->args)->activation;
-}
-
-static int64_t slices_of(int64_t N)
-{
-    return (N + SLICE_ROWS - 1) / SLICE_ROWS;
-}
-
-static Status prepare_backward(Call *c, LinearPlan *p)
-{
-    const Tensor *x = c->in[X];
-    const int64_t N = tensor_rows(x), O = tensor_rows(c->in[WEIGHT]);
-    Status s = c->din[X] ? gemm_make(&p->dx, c->device, linear_dx(c)) : OK;
-
-    if (!s && c->din[WEIGHT])
-        s = gemm_make(&p->dw, c->device, linear_dw(c));
-    if (s)
-        return s;
-    const size_t dx = p->dx ? gemm_scratch(p->dx) : 0, dw = p->dw ? gemm_scratch(p->dw) : 0;
-    const bool act = activation_of(c) != ACTIVATION_NONE;
-    p->du_bytes = act ? arena_round((size_t)(N * O) * dtype_size(x->dtype)) : 0;
-    p->sums_bytes = c->din[BIAS] ? arena_round((size_t)(slices_of(N) * O) * sizeof(float)) : 0;
-    c->scratch_bytes = p->du_bytes + p->sums_bytes + (dx > dw ? dx : dw);
-    return OK;
-}
-
 Status linear_prepare_cuda(Call *c)
 {
     LinearPlan *p = static_cast<LinearPlan *>(calloc(1, sizeof *p));
@@ -186,7 +132,7 @@ Status linear_prepare_cuda(Call *c)
     if (tensor_rows(c->in[X]) == 0)
         return OK;
     if (c->pass == BACKWARD)
-        return prepare_backward(c, p);
+        return linear_prepare_backward(c);
     Gemm g = linear_forward(c, tensor_rows(c->in[X]));
     g.activation = ACTIVATION_NONE; // a kernel of ours follows
     const Status s = gemm_make(&p->forward, c->device, g);
@@ -194,35 +140,18 @@ Status linear_prepare_cuda(Call *c)
     return s;
 }
 
-void linear_release_cuda(Call *c)
-{
-    LinearPlan *p = static_cast<LinearPlan *>(c->plan);
-
-    gemm_free(p->forward);
-    gemm_free(p->dx);
-    gemm_free(p->dw);
-    free(p);
-    c->plan = nullptr;
-}
-
 void linear_forward_cuda(Call *c)
 {
     const LinearPlan *p = static_cast<const LinearPlan *>(c->plan);
     const Tensor *x = c->in[X], *y = c->out[0], *u = c->save[PRE] ? c->save[PRE] : y;
-    const int64_t count = tensor_size(y);
-    const Activation act = activation_of(c);
+    const Activation act = linear_activation(c);
 
-    if (count == 0)
+    if (tensor_size(y) == 0)
         return;
     gemm_run(p->forward, c->stream, x->data, c->in[WEIGHT]->data, u->data,
              c->in[BIAS] ? c->in[BIAS]->data : nullptr, c->scratch);
-    if (act == ACTIVATION_NONE)
-        return;
-    with_type(x->dtype, [&](auto zero) {
-        typedef decltype(zero) T;
-        LAUNCH(activate_kernel<T>, blocks_for(count, THREADS * Pack<T>::SIZE), THREADS, 0,
-               call_stream(c), act, data<const T>(u), data<T>(y), count);
-    });
+    if (act != ACTIVATION_NONE)
+        elementwise(c, y, u, nullptr, false, Each<Gelu>{{act}});
 }
 
 /* du where there is an activation, and where `sums` is given the sum of du over each slice. */
@@ -235,17 +164,17 @@ static void slice_rows(const Call *c, void *du, float *sums)
         typedef decltype(zero) T;
         const int SIZE = Pack<T>::SIZE;
         const Slice<T> s = {
-            data<const T>(dy), dy->stride, data<const T>(u), static_cast<T *>(du), sums, N, O,
-            activation_of(c)};
+            data<const T>(dy),   dy->stride, data<const T>(u), static_cast<T *>(du), sums, N, O,
+            linear_activation(c)};
         const bool packs = O % SIZE == 0 && dy->stride % SIZE == 0 &&
                            reinterpret_cast<uintptr_t>(dy->data) % 16 == 0;
         if (packs)
             LAUNCH((slice_kernel<T, Pack<T>::SIZE>),
-                   dim3(blocks_for(O, WARP * SIZE), (unsigned)slices_of(N)), THREADS, 0,
+                   dim3(blocks_for(O, WARP * SIZE), (unsigned)linear_slices(N)), THREADS, 0,
                    call_stream(c), s);
         else
-            LAUNCH((slice_kernel<T, 1>), dim3(blocks_for(O, WARP), (unsigned)slices_of(N)), THREADS,
-                   0, call_stream(c), s);
+            LAUNCH((slice_kernel<T, 1>), dim3(blocks_for(O, WARP), (unsigned)linear_slices(N)),
+                   THREADS, 0, call_stream(c), s);
     });
 }
 
@@ -256,7 +185,7 @@ static void add_slices(const Call *c, const float *sums, int64_t N, int64_t O)
     with_type(db->dtype, [&](auto zero) {
         typedef decltype(zero) T;
         LAUNCH(add_slices_kernel<T>, blocks_for(O, ADD_COLUMNS), ADD_COLUMNS * ADD_GROUPS, 0,
-               call_stream(c), sums, slices_of(N), O, data<T>(db),
+               call_stream(c), sums, linear_slices(N), O, data<T>(db),
                (c->accumulate >> BIAS & 1) != 0);
     });
 }
@@ -275,7 +204,7 @@ void linear_backward_cuda(Call *c)
     const Tensor *x = c->in[X], *w = c->in[WEIGHT];
     const int64_t N = tensor_rows(x), O = tensor_rows(w);
     char *scratch = static_cast<char *>(c->scratch);
-    const bool act = activation_of(c) != ACTIVATION_NONE;
+    const bool act = linear_activation(c) != ACTIVATION_NONE;
     void *du = act ? scratch : c->dout[0]->data;
     float *sums =
         c->din[BIAS] ? static_cast<float *>(static_cast<void *>(scratch + p->du_bytes)) : nullptr;
