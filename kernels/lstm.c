@@ -4,10 +4,10 @@
 const Op lstm_op = {
     .name = "lstm",
     .shape = recurrent_shape,
-    .prepare = {recurrent_prepare_cpu, IF_CUDA(lstm_prepare_cuda)},
-    .release = {recurrent_release_cpu, IF_CUDA(lstm_release_cuda)},
-    .forward = {recurrent_forward_cpu, IF_CUDA(lstm_forward_cuda)},
-    .backward = {recurrent_backward_cpu, IF_CUDA(lstm_backward_cuda)},
+    .prepare = {recurrent_prepare_cpu, IF_CUDA(recurrent_prepare_cuda)},
+    .release = {recurrent_release_cpu, IF_CUDA(recurrent_release_cuda)},
+    .forward = {recurrent_forward_cpu, IF_CUDA(recurrent_forward_cuda)},
+    .backward = {recurrent_backward_cpu, IF_CUDA(recurrent_backward_cuda)},
     .reads_inputs = 1u << X | 1u << OFFSETS | 1u << W_IH | 1u << W_HH | 1u << H0 | 1u << C0,
     .reads_outputs = 1u << Y,
 };

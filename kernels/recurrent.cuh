@@ -41,12 +41,6 @@ static inline T *scratch_at(const Call *c, size_t at)
     return reinterpret_cast<T *>(static_cast<char *>(c->scratch) + at);
 }
 
-/* The twins of recurrent.h's functions for the tables. */
-Status recurrent_prepare_cuda(Call *c);
-void recurrent_release_cuda(Call *c);
-void recurrent_forward_cuda(Call *c);
-void recurrent_backward_cuda(Call *c);
-
 /* Which kernel: sets plan->resident, once scratch has been laid out. */
 void recurrent_choose_forward(Call *c, const RecurrentShape *s);
 void recurrent_choose_backward(Call *c, const RecurrentShape *s);
@@ -54,7 +48,6 @@ void recurrent_choose_backward(Call *c, const RecurrentShape *s);
 /* order[rank] = sequence. */
 void recurrent_rank_cuda(const Call *c, const RecurrentShape *s);
 
-#ifdef LAUNCH_COOPERATIVE
 /* How many blocks of ranks can be resident at once, each with `columns` blocks beside it, and their
  * part of w_hh in shared memory; 0: the card cannot, or the shape does not fit. */
 template <typename... P>
@@ -77,14 +70,6 @@ static inline int blocks_resident(void (*kernel)(P...), int threads, size_t byte
     const unsigned fit = (unsigned)(each * processors) / columns;
     return (int)(fit < rows ? fit : rows);
 }
-#else // an emulator without: one launch a step
-#define LAUNCH_COOPERATIVE LAUNCH
-template <typename... P>
-static inline int blocks_resident(void (*)(P...), int, size_t, unsigned, unsigned)
-{
-    return 0;
-}
-#endif
 
 /* Waits until the `count`th block has come here; all threads call it. What blocks wrote before is
  * then seen by all. They must be resident at once. */

@@ -88,6 +88,10 @@ Status recurrent_prepare_cpu(Call *c);
 void recurrent_release_cpu(Call *c);
 void recurrent_forward_cpu(Call *c);
 void recurrent_backward_cpu(Call *c);
+Status recurrent_prepare_cuda(Call *c);
+void recurrent_release_cuda(Call *c);
+void recurrent_forward_cuda(Call *c);
+void recurrent_backward_cuda(Call *c);
 
 /* Records the layers, one after the other. */
 Tensor *recurrent_record(Graph *g, const Op *op, RecurrentKind kind, Tensor *x, const Rows *rows,
