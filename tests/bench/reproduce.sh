@@ -1,30 +1,13 @@
 #!/usr/bin/env bash
 # Tests bench/reproduce/squad.sh on a tiny model, and bench/gpu.sh where there is no GPU, or one whose
 # every step fails.
-set -uo pipefail
-failures=0
-top=$(mktemp -d)
-trap 'rm -rf "$top"' EXIT
+. "$CAIRN_SOURCE/tests/script.sh"
+program=()
 cd "$top" || exit 1
 export CAIRN_CACHE=$top/cache HF_HUB_OFFLINE=1 POLL=0.05 DEVICE=cpu
 bench=$CAIRN_SOURCE/bench model=$CAIRN_SOURCE/tests/fixtures/bert-question-answering
 [ -d "$bench" ] || { echo "skipped: no bench/ in $CAIRN_SOURCE"; exit 77; }
 
-run() { # CODE COMMAND ...: leaves $out and $err
-    local want=$1 code=0
-    shift
-    "$@" >out 2>err || code=$?
-    out=$(cat out) err=$(cat err)
-    [ $code = "$want" ] || bad "$*: exit code $code, want $want"
-}
-bad() {
-    echo "$1"
-    printf 'out: %s\nerr: %s\n' "$out" "$err"
-    failures=$((failures + 1))
-}
-questions() {
-    awk -v first="$1" -v count="$2" -v nested= -f "$CAIRN_SOURCE/tests/cli/tiny_questions.awk"
-}
 questions 0 16 >train.jsonl
 questions 100 4 >dev.jsonl
 

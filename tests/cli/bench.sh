@@ -1,26 +1,10 @@
 #!/usr/bin/env bash
 # Tests cairn bench from outside at tiny sizes: rows and their fields, comparisons with files that
 # the test has planted, misuse. Nothing here depends on how long anything takes.
-set -uo pipefail
-failures=0
-top=$(mktemp -d)
-trap 'rm -rf "$top"' EXIT
+. "$CAIRN_SOURCE/tests/script.sh"
+program=("$CAIRN" bench)
 cd "$top" || exit 1
 
-# run CODE ARGUMENT ...: leaves $out and $err
-run() {
-    local want=$1
-    shift
-    "$CAIRN" bench "$@" >out 2>err
-    local code=$?
-    out=$(cat out) err=$(cat err)
-    [ $code = "$want" ] || bad "cairn bench $*: exit code $code, want $want"
-}
-bad() {
-    echo "$1"
-    printf 'out: %s\nerr: %s\n' "$out" "$err"
-    failures=$((failures + 1))
-}
 tiny=(--device cpu --repeats 3 --threads 1)
 
 # What can be measured: every operator of the table, with its keys.

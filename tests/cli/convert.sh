@@ -1,25 +1,7 @@
 #!/usr/bin/env bash
 # Tests cairn convert and cairn info from outside: formats, dtypes, exit codes, what is left behind.
-set -uo pipefail
-failures=0
-top=$(mktemp -d)
-trap 'rm -rf "$top"' EXIT
+. "$CAIRN_SOURCE/tests/script.sh"
 golden=$CAIRN_SOURCE/tests/golden/stored.safetensors
-
-# run CODE ARGUMENT ...: leaves $out and $err
-run() {
-    local want=$1
-    shift
-    "$CAIRN" "$@" >"$top/out" 2>"$top/err"
-    local code=$?
-    out=$(cat "$top/out") err=$(cat "$top/err")
-    [ $code = "$want" ] || bad "cairn $*: exit code $code, want $want"
-}
-bad() {
-    echo "$1"
-    printf 'out: %s\nerr: %s\n' "$out" "$err"
-    failures=$((failures + 1))
-}
 
 run 0 info "$golden"
 [[ $out == *"i64     I64      [2, 3]"*"note "*"10 tensors, 61 parameters, 244 B" && -z $err ]] ||

@@ -1,24 +1,6 @@
 #!/usr/bin/env bash
 # Tests cli/main.c and cairn doctor from outside: exit codes, and what goes to which stream.
-set -uo pipefail
-failures=0
-top=$(mktemp -d)
-trap 'rm -rf "$top"' EXIT
-
-# run CODE ARGUMENT ...: leaves $out and $err
-run() {
-    local want=$1
-    shift
-    "$CAIRN" "$@" >"$top/out" 2>"$top/err"
-    local code=$?
-    out=$(cat "$top/out") err=$(cat "$top/err")
-    [ $code = "$want" ] || bad "cairn $*: exit code $code, want $want"
-}
-bad() {
-    echo "$1"
-    printf 'out: %s\nerr: %s\n' "$out" "$err"
-    failures=$((failures + 1))
-}
+. "$CAIRN_SOURCE/tests/script.sh"
 
 run 0 --version
 [[ $out =~ ^cairn\ [0-9]+\.[0-9]+\.[0-9]+(\ \([0-9a-f]+(-dirty)?\))?$ && -z $err ]] || bad "--version"

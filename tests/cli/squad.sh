@@ -1,32 +1,11 @@
 #!/usr/bin/env bash
 # Tests cairn train, predict, eval and ask from outside, as people script them: what goes to which
 # stream, exit codes, what lies in the folder, and that the parts agree with one another.
-set -uo pipefail
-failures=0
-top=$(mktemp -d)
-trap 'rm -rf "$top"' EXIT
+. "$CAIRN_SOURCE/tests/script.sh"
 export CAIRN_CACHE=$top/cache HF_HUB_OFFLINE=1
 fixture=$CAIRN_SOURCE/tests/fixtures/bert-question-answering
 cd "$top" || exit 1
 
-# run CODE ARGUMENT ...: leaves $out and $err
-run() {
-    local want=$1
-    shift
-    "$CAIRN" "$@" >out 2>err
-    local code=$?
-    out=$(cat out) err=$(cat err)
-    [ $code = "$want" ] || bad "cairn $*: exit code $code, want $want"
-}
-bad() {
-    echo "$1"
-    printf 'out: %s\nerr: %s\n' "$out" "$err"
-    failures=$((failures + 1))
-}
-questions() {
-    awk -v first="$1" -v count="$2" -v nested="${3:-}" \
-        -f "$CAIRN_SOURCE/tests/cli/tiny_questions.awk"
-}
 same() { cmp -s "$1" "$2" || bad "$1 and $2 differ"; }
 
 questions 0 40 >train.jsonl

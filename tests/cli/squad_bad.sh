@@ -1,19 +1,11 @@
 #!/usr/bin/env bash
 # Tests what cairn train, predict, eval and ask say to bad input: one line that names the file and
 # what is wrong, exit code 1 or 2, and nothing left behind.
-set -uo pipefail
-failures=0
-top=$(mktemp -d)
-trap 'rm -rf "$top"' EXIT
+. "$CAIRN_SOURCE/tests/script.sh"
 export CAIRN_CACHE=$top/cache HF_HUB_OFFLINE=1
 fixture=$CAIRN_SOURCE/tests/fixtures/bert-question-answering
 cd "$top" || exit 1
 
-bad() {
-    echo "$1"
-    printf 'out: %s\nerr: %s\n' "$(cat out)" "$(cat err)"
-    failures=$((failures + 1))
-}
 # refuse CODE PATTERN ARGUMENT ...: fails with the code; the last line of standard error is the only
 # one that begins "cairn " and matches; nothing is written
 refuse() {
@@ -47,7 +39,6 @@ mend() {
 }
 mend
 weights=model/model.safetensors
-questions() { awk -v first="$1" -v count="$2" -f "$CAIRN_SOURCE/tests/cli/tiny_questions.awk"; }
 questions 0 8 >train.jsonl
 questions 100 4 >dev.jsonl
 echo "The king built the tower." >passage.txt
