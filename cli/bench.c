@@ -3,6 +3,7 @@
  * Both programs read the line by this table, so that help and misuse are the same in both.
  */
 #include "cli/command.h"
+#include "runtime/resource.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -55,9 +56,9 @@ static Status repeat_line(const Arguments *a, char *line[MOST_ARGUMENTS])
 static Status bench_run(const Arguments *a)
 {
     static const char NAME[] = "/cairn-bench";
-    char program[PATH_MAX] = "", *line[MOST_ARGUMENTS] = {0};
-    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - sizeof NAME);
-    char *slash = n > 0 ? strrchr(program, '/') : NULL;
+    char program[PATH_MAX], *line[MOST_ARGUMENTS] = {0};
+    char *slash =
+        resource_program(program, sizeof program - sizeof NAME) ? strrchr(program, '/') : NULL;
 
     if (!slash)
         return fail(E_IO, "/proc/self/exe does not tell where this program lies");

@@ -2,6 +2,7 @@
 #include "cli/program.h"
 
 #include "cli/signals.h"
+#include "runtime/resource.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -67,11 +68,10 @@ static void wait_without_spinning(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
         return;
-    char program[PATH_MAX] = "";
+    char program[PATH_MAX];
 
     // By its own name, not /proc/self/exe, which top and ps would show as "exe".
-    if (readlink("/proc/self/exe", program, sizeof program - 1) > 0 &&
-        setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+    if (resource_program(program, sizeof program) && setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
         execv(program, argv); // where it fails, spinning is only slow
 }
 

@@ -9,15 +9,23 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The folder of the running program; false where the system does not say. */
+bool resource_program(char *path, size_t room)
+{
+    const ssize_t n = readlink("/proc/self/exe", path, room);
+
+    if (n <= 0 || (size_t)n >= room)
+        return false;
+    path[n] = '\0';
+    return true;
+}
+
+/* Its folder. */
 static bool program_folder(char folder[PATH_MAX])
 {
     char path[PATH_MAX];
-    const ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
 
-    if (n <= 0)
+    if (!resource_program(path, sizeof path))
         return false;
-    path[n] = '\0';
     snprintf(folder, PATH_MAX, "%s", dirname(path));
     return true;
 }

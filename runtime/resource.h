@@ -15,6 +15,12 @@
 
 #include "runtime/status.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The path of the running program; false where the system does not say or it does not fit. */
+bool resource_program(char *path, size_t room);
+
 /* *path, which the caller frees, is where the file or folder `name` lies. E_IO where it is in none
  * of the places; the message names the first that was tried. */
 MUST_CHECK Status resource_path(const char *name, char **path);
