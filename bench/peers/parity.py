@@ -68,6 +68,24 @@ def predict(torch, model, tokenizer, path):
     return answers(rows, windows, logits)
 
 
+def save(torch, kept, path, place):
+    """Weights, moments, schedule, random state and (updates, seconds, order): complete or absent."""
+    state = {name: thing.state_dict() for name, thing in kept.items()}
+    torch.save(dict(state, random=torch.get_rng_state(), place=place), path + ".part")
+    os.rename(path + ".part", path)
+
+
+def resume(torch, kept, path):
+    """What save() left: updates done, seconds spent, the epoch's order; zeros where nothing is."""
+    if not os.path.exists(path):
+        return 0, 0.0, []
+    state = torch.load(path, weights_only=True)
+    for name, thing in kept.items():
+        thing.load_state_dict(state[name])
+    torch.set_rng_state(state["random"])
+    return tuple(state["place"])
+
+
 def train_torch(a):
     """run_qa's training without the Trainer: AdamW, clip 1, linear without warm-up, random order."""
     import torch
@@ -89,8 +107,11 @@ def train_torch(a):
     )
     schedule = transformers.get_linear_schedule_with_warmup(optimizer, 0, total)
     model.train()
-    began, order = time.time(), []
-    for step in range(total):
+    run = torch.compile(model, dynamic=True) if a.compile else model
+    kept = dict(model=model, optimizer=optimizer, schedule=schedule)
+    first, spent, order = resume(torch, kept, a.output + ".state")
+    began = time.time() - spent
+    for step in range(first, total):
         if step % per_epoch == 0:
             order = torch.randperm(len(windows)).tolist()
         at = step % per_epoch * a.batch
@@ -98,7 +119,7 @@ def train_torch(a):
         batch = padded(torch, chunk, tokenizer.pad_token_id)
         for name in ("start", "end"):
             batch[name + "_positions"] = torch.tensor([w[name] for w in chunk])
-        loss = model(**batch).loss
+        loss = run(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -106,6 +127,8 @@ def train_torch(a):
         optimizer.zero_grad()
         if (step + 1) % 50 == 0:
             say(f"step {step + 1}/{total} loss {loss.item():.3f} {time.time() - began:.0f} s")
+        if (step + 1) % 100 == 0:
+            save(torch, kept, a.output + ".state", (step + 1, time.time() - began, order))
     with open(a.output, "w") as f:
         json.dump(predict(torch, model, tokenizer, a.evaluation), f)
     print(json.dumps(dict(updates=total, windows=len(windows), seconds=time.time() - began)))
@@ -121,7 +144,8 @@ def run(a, command):
 
 def one_torch(a, seed, predictions):
     words = ["--seed", seed, "--output", predictions]
-    for name in ("model", "data", "evaluation", "samples", "epochs", "batch", "rate", "threads"):
+    for name in ("model", "data", "evaluation", "samples", "epochs", "batch", "rate", "threads",
+                 "compile"):
         words += ["--" + name, getattr(a, name)]
     return run(a, [sys.executable, os.path.abspath(__file__), "torch", *map(str, words)])
 
@@ -180,6 +204,8 @@ def scored(a, side, seed):
         with open(path + ".part", "w") as f:
             json.dump(result, f)
         os.rename(path + ".part", path)
+        if os.path.exists(predictions + ".state"):
+            os.remove(predictions + ".state")
     with open(path) as f:
         return json.load(f)
 
@@ -218,7 +244,8 @@ def main():
     parser.add_argument("what", choices=("torch", "all"))
     for name in ("cairn", "model", "data", "evaluation", "work", "output"):
         parser.add_argument("--" + name)
-    for name, value in (("samples", 8000), ("batch", 12), ("seed", 1), ("threads", os.cpu_count())):
+    for name, value in (("samples", 8000), ("batch", 12), ("seed", 1), ("threads", os.cpu_count()),
+                        ("compile", 0)):
         parser.add_argument("--" + name, type=int, default=value)
     parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--rate", type=float, default=1e-4)

@@ -9,10 +9,12 @@
 # means, standard deviations, the difference, its standard error and the verdict: within 0.5 F1 or
 # twice the standard error; exits 1 where it is not.
 #
-#   WORK=DIR (required)  every finished run leaves a JSON there: a second call goes on
+#   WORK=DIR (required)  every finished run leaves a JSON there: a second call goes on;
+#                        PyTorch's side also goes on inside a run
 #   CAIRN=build/cairn  PYTHON=python3 (with tests/reference/requirements.txt)
 #   DATA, EVALUATION     default: train-v1.1.recon.json and xquad.en.json of $CAIRN_DATA
 #   SAMPLES=8000 EPOCHS=2 RATE=1e-4 BATCH=12 SEEDS=1,2,3 THREADS
+#   COMPILE=0|1   PyTorch's side through torch.compile, as Trainer's torch_compile does
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
@@ -29,4 +31,5 @@ exec "$python" "$root/bench/peers/parity.py" all --cairn "$cairn" --model "$mode
     --data "${DATA:-$data/train-v1.1.recon.json}" \
     --evaluation "${EVALUATION:-$data/xquad.en.json}" \
     --samples "${SAMPLES:-8000}" --epochs "${EPOCHS:-2}" --rate "${RATE:-1e-4}" \
-    --batch "${BATCH:-12}" --seeds "${SEEDS:-1,2,3}" --threads "${THREADS:-$(nproc)}"
+    --batch "${BATCH:-12}" --seeds "${SEEDS:-1,2,3}" --threads "${THREADS:-$(nproc)}" \
+    --compile "${COMPILE:-0}"
