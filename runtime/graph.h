@@ -71,7 +71,8 @@ void graph_checkpoint_end(Graph *g);
  * parameter that wants one; seed F32 [1] (the loss scale), NULL is 1. Once a graph. A parameter
  * that root does not depend on stays as it is: see graph_reaches(). Where root comes straight from
  * a loss that can give its gradient in the forward pass and nobody else reads its first input, that
- * forward call overwrites the input by the gradient (Call.gradient_early, dout[0] the seed). */
+ * forward call overwrites the input by the gradient (Call.gradient_early, dout[0] the seed) and
+ * writes those of its other inputs (din[]). */
 MUST_CHECK Status graph_backward(Graph *g, Tensor *root, Tensor *seed);
 bool graph_reaches(const Graph *g, const Tensor *parameter); // whether backward writes its gradient
 

@@ -200,6 +200,22 @@ static Status region_again(Walk *w, int first, int last)
     return s;
 }
 
+/* Gives c the gradients that it writes, of the inputs of `forward` from number `first` on. */
+static Status write_gradients(Walk *w, Call *c, int first, const Call *forward)
+{
+    for (int i = first; i < forward->in_count; i++) {
+        Tensor *x = forward->in[i];
+        if (!x || !x->wants_gradient)
+            continue;
+        c->din[i] = gradient_of(w, x);
+        if (!c->din[i] || !note_write(w, c, i, x)) {
+            graph_fail(w->g, fail(E_MEMORY, "no memory to record a graph"));
+            return graph_status(w->g);
+        }
+    }
+    return OK;
+}
+
 static Status append_backward(Walk *w, const Call *forward)
 {
     Graph *g = w->g;
@@ -223,17 +239,8 @@ static Status append_backward(Walk *w, const Call *forward)
         c->out[i] = stand_in(w, forward->out[i]);
     for (int i = 0; i < OP_SAVES; i++)
         c->save[i] = stand_in(w, forward->save[i]);
-    for (int i = 0; i < forward->in_count; i++) {
-        Tensor *x = forward->in[i];
-        if (!x || !x->wants_gradient)
-            continue;
-        c->din[i] = gradient_of(w, x);
-        if (!c->din[i] || !note_write(w, c, i, x)) {
-            graph_fail(g, fail(E_MEMORY, "no memory to record a graph"));
-            return graph_status(g);
-        }
-    }
-    return graph_append(g, c, -1);
+    Status s = write_gradients(w, c, 0, forward);
+    return s ? s : graph_append(g, c, -1);
 }
 
 static bool overlap(const Part *a, const Part *b)
@@ -369,6 +376,7 @@ static Status start_from(Walk *w, Tensor *root, Tensor *seed)
         loss->gradient_early = true;
         loss->dout[0] = seed;
         g->gradient[x->id] = graph_view(g, x, 0, x->ndim, x->dim);
+        return write_gradients(w, loss, 1, loss);
     } else if (seed) {
         g->gradient[root->id] = seed;
     } else {

@@ -68,8 +68,8 @@ struct Call {
     int in_count;
     Pass pass;
     bool training;       // a backward call will follow: keep what it reads
-    bool gradient_early; // forward overwrites in[0] by dout[0] (NULL: 1) times its gradient; no
-                         // backward call follows
+    bool gradient_early; // forward overwrites in[0] by dout[0] (NULL: 1) times its gradient and
+                         // writes din[i], i > 0, as backward does; no backward call follows
     uint32_t site;       // of a random operator: counted as recorded; recomputation keeps it
     Graph *graph;
     Device *device;
