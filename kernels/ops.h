@@ -31,6 +31,52 @@ Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, Layernor
 Tensor *op_add_layernorm(Graph *g, Tensor *x, Tensor *residual, Tensor *weight, Tensor *bias,
                          LayernormArgs args, Tensor **sum);
 
+/* Root-mean-square norm (Zhang and Sennrich 2019): y = x / sqrt(mean(x^2) + epsilon) * weight; x
+ * [N, C], weight [C]. */
+typedef struct RmsnormArgs {
+    float epsilon;
+} RmsnormArgs;
+Tensor *op_rmsnorm(Graph *g, Tensor *x, Tensor *weight, RmsnormArgs args);
+
+/* sum = x + residual, y = rmsnorm(sum); both [N, C]. *sum may be NULL: nobody else reads it. */
+Tensor *op_add_rmsnorm(Graph *g, Tensor *x, Tensor *residual, Tensor *weight, RmsnormArgs args,
+                       Tensor **sum);
+
+/* Rotary position embedding (Su et al. 2021) of the heads of x [N, heads * D]; x may be a packed
+ * qkv, of which the first `turned` heads (q and k) are turned and the rest pass unchanged. Pairs of
+ * columns of a head: i and i + rotary / 2 (Llama, GPT-NeoX), or 2 i and 2 i + 1 (GPT-J). Positions
+ * are rows->position; rows beyond the true count: zero. 0 in an argument is its default; what a
+ * scaling reads, in the names of transformers' rope_parameters, with the formulas: kernels/rope.h.
+ * table: F32; ROPE_LONGROPE: [2, rotary / 2], the short and the long factors; ROPE_FREQUENCIES:
+ * [rotary / 2], radians a position; else NULL. */
+typedef enum { ROPE_HALVES, ROPE_INTERLEAVED } RopeForm;
+typedef enum {
+    ROPE_PLAIN,
+    ROPE_LINEAR,   // factor
+    ROPE_DYNAMIC,  // factor, max_positions
+    ROPE_YARN,     // factor or max_positions; original_positions, beta_*, mscale*, magnitude
+    ROPE_LLAMA3,   // factor, original_positions, low_frequency_factor, high_frequency_factor
+    ROPE_LONGROPE, // factor or max_positions; original_positions, magnitude
+    ROPE_FREQUENCIES,
+    ROPE_SCALINGS
+} RopeScaling;
+typedef struct RopeArgs {
+    int heads;
+    int turned; // 0: all
+    int rotary; // leading columns of a head that turn; 0: all
+    RopeForm form;
+    RopeScaling scaling;
+    double theta;                             // 0: 10000
+    double factor;                            // 0: max_positions / original_positions
+    double magnitude;                         // attention_factor: of cos and sin; 0: as published
+    double max_positions, original_positions; // max_position_embeddings, ...
+    double low_frequency_factor, high_frequency_factor; // 0: 1, 4
+    double beta_fast, beta_slow;                        // 0: 32, 1
+    double mscale, mscale_all_dim;
+    bool untruncated; // yarn: the ramp begins and ends between pairs
+} RopeArgs;
+Tensor *op_rope(Graph *g, Tensor *x, const Rows *rows, Tensor *table, RopeArgs args);
+
 /* Attention of q [N, H*D] on k, v [S rows, KV*D] (Vaswani et al. 2017; blocked and without
  * materialised scores: Dao 2023), sequence by sequence: y = softmax(scale q k^T) v. q, k and v may
  * be column views. keys: the offsets of k and v where they differ from q's (cross attention, cached
@@ -61,6 +107,17 @@ typedef struct CrossEntropyArgs {
 Tensor *op_cross_entropy(Graph *g, Tensor *logits, Tensor *target, const Rows *rows,
                          Tensor *scalars, CrossEntropyArgs args);
 
+/* cross_entropy of the logits x weight^T, of which only some rows exist at a time; x [N, C], weight
+ * [V, C]. Where it is the root of graph_backward(), the gradients come in the same pass; else
+ * backward makes the logits again. chunk: rows of logits at a time; 0: by the shape. */
+typedef struct LinearCrossEntropyArgs {
+    float label_smoothing;
+    int64_t classes;
+    int64_t chunk;
+} LinearCrossEntropyArgs;
+Tensor *op_linear_cross_entropy(Graph *g, Tensor *x, Tensor *weight, Tensor *target,
+                                const Rows *rows, Tensor *scalars, LinearCrossEntropyArgs args);
+
 /* Extractive question answering: for column j of logits [N, K] a softmax over each sequence's rows;
  * loss [1] F32 = target weight / K * sum over sequences and columns of -log p[target]. target I32
  * [B, K], a row's place in its sequence; one outside [0, length) is ignored, as Hugging Face does.
@@ -85,6 +142,10 @@ Tensor *op_gather(Graph *g, Tensor *x, Tensor *index);
 /* y = x Phi(x), or its tanh form (Hendrycks and Gimpel 2016). */
 typedef enum { ACTIVATION_NONE, ACTIVATION_GELU, ACTIVATION_GELU_TANH } Activation;
 Tensor *op_gelu(Graph *g, Tensor *x, Activation form);
+
+/* y = silu(gate) * up (Shazeer 2020), both [N, F]; either may be strided. up NULL: gate is packed
+ * [N, 2 F], the gate's columns first. */
+Tensor *op_swiglu(Graph *g, Tensor *gate, Tensor *up);
 
 /* y = act(x w^T + b); x [N, C], w [O, C], b [O] or NULL -> [N, O]. dtype of y is that of x. */
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, Activation act);

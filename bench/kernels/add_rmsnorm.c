@@ -1,0 +1,21 @@
+/* Times kernels/add_rmsnorm.c at the shapes of SmolLM2 and Llama. */
+#include "bench/bench.h"
+#include "kernels/ops.h"
+
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
+{
+    const int64_t N = bench_size(k, "N"), C = bench_size(k, "C");
+
+    return op_add_rmsnorm(g, bench_activation(b, g, k->dtype, N, C),
+                          bench_activation(b, g, k->dtype, N, C), bench_parameter(b, F32, DIMS(C)),
+                          (RmsnormArgs){1e-5f}, NULL);
+}
+
+const BenchOp bench_add_rmsnorm = {
+    .op = &add_rmsnorm_op,
+    .keys = "N,C",
+    .shapes = {"N=4096,C=576", "N=1024,C=4096"},
+    .forward = {"4*N*C*s", "5*N*C"},  // reads x and the residual, writes sum and y
+    .backward = {"4*N*C*s", "9*N*C"}, // reads the sum and dy, writes both gradients
+    .build = build,
+};

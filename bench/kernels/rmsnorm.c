@@ -1,0 +1,20 @@
+/* Times kernels/rmsnorm.c at the shapes of SmolLM2 and Llama. */
+#include "bench/bench.h"
+#include "kernels/ops.h"
+
+static Tensor *build(Bench *b, Graph *g, const BenchShape *k)
+{
+    const int64_t N = bench_size(k, "N"), C = bench_size(k, "C");
+
+    return op_rmsnorm(g, bench_activation(b, g, k->dtype, N, C), bench_parameter(b, F32, DIMS(C)),
+                      (RmsnormArgs){1e-5f});
+}
+
+const BenchOp bench_rmsnorm = {
+    .op = &rmsnorm_op,
+    .keys = "N,C",
+    .shapes = {"N=4096,C=576", "N=1024,C=4096"},
+    .forward = {"2*N*C*s", "4*N*C"},  // reads x, writes y
+    .backward = {"3*N*C*s", "9*N*C"}, // reads x and dy, writes dx
+    .build = build,
+};
