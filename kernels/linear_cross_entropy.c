@@ -263,13 +263,15 @@ static void run_chunks(Call *c, float seed)
     for (int64_t from = 0; from < N; from += p->chunk) {
         const int64_t count = N - from < p->chunk ? N - from : p->chunk;
         const int which = count < p->chunk ? LAST : WHOLE;
-        gemm_run(p->logits[which], tensor_row(x, from), w->data, c->scratch, NULL, scratch);
+        gemm_run(p->logits[which], c->stream, tensor_row(x, from), w->data, c->scratch, NULL,
+                 scratch);
         run_rows(c, &r, from, count, r.weight * seed, (double *)(void *)losses);
         if (p->dw[which])
-            gemm_run(from == 0 && p->first_dw ? p->first_dw : p->dw[which], c->scratch,
+            gemm_run(from == 0 && p->first_dw ? p->first_dw : p->dw[which], c->stream, c->scratch,
                      tensor_row(x, from), sum, NULL, scratch);
         if (p->dx[which])
-            gemm_run(p->dx[which], c->scratch, w->data, tensor_row(dx, from), NULL, scratch);
+            gemm_run(p->dx[which], c->stream, c->scratch, w->data, tensor_row(dx, from), NULL,
+                     scratch);
     }
     if (p->wide_bytes)
         narrow_dw(c, (const float *)(void *)wide);
