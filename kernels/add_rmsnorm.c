@@ -43,10 +43,11 @@ static Status add_rmsnorm_prepare_cpu(Call *c)
     return OK;
 }
 
-static void add_rmsnorm_forward_cpu(Call *c)
+RmsnormForward add_rmsnorm_forward_of(const Call *c)
 {
     const AddRmsnormArgs *args = c->args;
-    const RmsnormForward p = {
+
+    return (RmsnormForward){
         .x = c->in[X],
         .residual = c->in[RESIDUAL],
         .weight = c->in[WEIGHT],
@@ -55,14 +56,13 @@ static void add_rmsnorm_forward_cpu(Call *c)
         .y = c->out[Y],
         .rstd = c->save[RSTD],
     };
-
-    rmsnorm_forward_rows(&p, c->device->threads, c->scratch);
 }
 
-static void add_rmsnorm_backward_cpu(Call *c)
+RmsnormBackward add_rmsnorm_backward_of(const Call *c)
 {
     const uint32_t add = c->accumulate;
-    const RmsnormBackward p = {
+
+    return (RmsnormBackward){
         .sum = c->out[SUM],
         .weight = c->in[WEIGHT],
         .rstd = c->save[RSTD],
@@ -75,6 +75,18 @@ static void add_rmsnorm_backward_cpu(Call *c)
                (add & 1u << RESIDUAL ? RMSNORM_ADD_DRESIDUAL : 0) |
                (add & 1u << WEIGHT ? RMSNORM_ADD_DWEIGHT : 0),
     };
+}
+
+static void add_rmsnorm_forward_cpu(Call *c)
+{
+    const RmsnormForward p = add_rmsnorm_forward_of(c);
+
+    rmsnorm_forward_rows(&p, c->device->threads, c->scratch);
+}
+
+static void add_rmsnorm_backward_cpu(Call *c)
+{
+    const RmsnormBackward p = add_rmsnorm_backward_of(c);
 
     rmsnorm_backward_rows(&p, c->device->threads, c->scratch);
 }
@@ -82,9 +94,9 @@ static void add_rmsnorm_backward_cpu(Call *c)
 const Op add_rmsnorm_op = {
     .name = "add_rmsnorm",
     .shape = add_rmsnorm_shape,
-    .prepare = {add_rmsnorm_prepare_cpu},
-    .forward = {add_rmsnorm_forward_cpu},
-    .backward = {add_rmsnorm_backward_cpu},
+    .prepare = {add_rmsnorm_prepare_cpu, IF_CUDA(add_rmsnorm_prepare_cuda)},
+    .forward = {add_rmsnorm_forward_cpu, IF_CUDA(add_rmsnorm_forward_cuda)},
+    .backward = {add_rmsnorm_backward_cpu, IF_CUDA(add_rmsnorm_backward_cuda)},
     .reads_inputs = 1u << WEIGHT,
     .reads_outputs = 1u << SUM,
     .in_place = 1u << 0 | 1u << 1,

@@ -7,25 +7,7 @@
 #define KERNELS_LAYERNORM_CUH
 
 #include "kernels/layernorm.h"
-#include "kernels/rows.cuh"
-
-/* Cells that a thread holds, HELD elements of a row: a row of up to TEAM * HELD columns. */
-template <typename Cell, int TEAM, int HELD>
-struct HeldRow {
-    static const int CELLS = HELD / Cell::SIZE;
-    Cell cell[CELLS];
-
-    /* The column of cell k. */
-    static __device__ __forceinline__ int column(int k)
-    {
-        return Team<TEAM>::rank() * Cell::SIZE + k * TEAM * Cell::SIZE;
-    }
-    /* Whether cell k lies within a row of C. */
-    static __device__ __forceinline__ bool has(int k, int64_t C)
-    {
-        return k * TEAM * Cell::SIZE < (int)C - Team<TEAM>::rank() * Cell::SIZE;
-    }
-};
+#include "kernels/norm_rows.cuh"
 
 /* The sum of a cell's d = value - near, and of d^2. */
 template <typename Cell>

@@ -11,11 +11,8 @@
 #include "kernels/layernorm.cuh"
 
 enum {
-    SLICES = 256,     // at most
-    SLICE_ROWS = 8,   // at least
-    WIDE = 512,       // threads
-    COLUMNS = 256,    // threads that own a cell of columns each
-    FOLD_GROUPS = 16, // of slices, added side by side
+    WIDE = 512,    // threads
+    COLUMNS = 256, // threads that own a cell of columns each
 };
 
 template <typename T>
@@ -27,17 +24,6 @@ struct BackwardRows {
     int64_t N, C, size;
     bool add_dx, add_dresidual;
 };
-
-static int64_t slice_rows(int64_t N)
-{
-    const int64_t rows = (N + SLICES - 1) / SLICES;
-    return rows > SLICE_ROWS ? rows : (int64_t)SLICE_ROWS;
-}
-
-static int64_t slice_count(int64_t N)
-{
-    return (N + slice_rows(N) - 1) / slice_rows(N);
-}
 
 size_t layernorm_backward_bytes_cuda(int64_t N, int64_t C)
 {
@@ -90,21 +76,6 @@ __device__ __forceinline__ void give_dx(const BackwardRows<T> &p, int64_t n, int
         give(p.dx.row(n) + i, p.add_dx, d);
     if (p.dresidual.data)
         give(p.dresidual.row(n) + i, p.add_dresidual, d);
-}
-
-/* Adds a thread's shares to those at `to`, or overwrites them. */
-template <typename Row>
-__device__ __forceinline__ void give_share(float *to, const float *before, const Row &share,
-                                           int64_t C)
-{
-#pragma unroll
-    for (int k = 0; k < Row::CELLS; k++)
-#pragma unroll
-        for (int j = 0; j < (int)(sizeof share.cell[k].value / sizeof(float)); j++) {
-            const int64_t i = Row::column(k) + j;
-            if (i < C)
-                to[i] = (before ? before[i] : 0) + share.cell[k].value[j];
-        }
 }
 
 /* The block's teams add their shares in order, through shared memory [2][C] where there are
@@ -231,46 +202,6 @@ __global__ void __launch_bounds__(WIDE) layernorm_dx_wide(BackwardRows<T> p)
     }
 }
 
-/* dx[i] of a parameter: its shares, 2 * C apart, in order within FOLD_GROUPS groups of slices and then
- * group by group. */
-template <typename T>
-__global__ void __launch_bounds__(WARP *FOLD_GROUPS)
-    layernorm_fold(T *dx, bool add, const float *part, int64_t C, int64_t slices)
-{
-    __shared__ float sum[FOLD_GROUPS][WARP];
-    const int64_t i = (int64_t)blockIdx.x * WARP + threadIdx.x;
-    const int64_t group = (slices + FOLD_GROUPS - 1) / FOLD_GROUPS, from = threadIdx.y * group;
-    const int64_t to = from + group < slices ? from + group : slices;
-    float mine = 0;
-
-#pragma unroll 8
-    for (int64_t k = from; k < to; k++)
-        if (i < C)
-            mine += part[k * 2 * C + i];
-    sum[threadIdx.y][threadIdx.x] = mine;
-    __syncthreads();
-    if (threadIdx.y > 0 || i >= C)
-        return;
-    One<T> total;
-    clear(total);
-#pragma unroll
-    for (int k = 0; k < FOLD_GROUPS; k++)
-        total.value[0] += sum[k][threadIdx.x];
-    give(dx + i, add, total);
-}
-
-static void launch_fold(const Tensor *dx, bool add, const float *part, int64_t C, int64_t slices,
-                        cudaStream_t stream)
-{
-    if (!dx)
-        return;
-    with_type(dx->dtype, [&](auto zero) {
-        typedef decltype(zero) T;
-        LAUNCH((layernorm_fold<T>), blocks_for(C, WARP), dim3(WARP, FOLD_GROUPS), 0, stream,
-               data<T>(dx), add, part, C, slices);
-    });
-}
-
 template <typename T, typename Cell, int TEAM, int HELD>
 static void launch_held(const BackwardRows<T> &p, cudaStream_t stream)
 {
@@ -354,6 +285,6 @@ void layernorm_backward_rows_cuda(const LayernormBackward *p, const Call *c)
     });
     if (!part)
         return;
-    launch_fold(p->dweight, p->add & ADD_DWEIGHT, part, C, slice_count(N), call_stream(c));
-    launch_fold(p->dbias, p->add & ADD_DBIAS, part + C, C, slice_count(N), call_stream(c));
+    launch_fold(p->dweight, p->add & ADD_DWEIGHT, part, 2 * C, slice_count(N), call_stream(c));
+    launch_fold(p->dbias, p->add & ADD_DBIAS, part + C, 2 * C, slice_count(N), call_stream(c));
 }

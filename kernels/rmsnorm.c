@@ -26,24 +26,24 @@ static Status rmsnorm_prepare_cpu(Call *c)
     return OK;
 }
 
-static void rmsnorm_forward_cpu(Call *c)
+RmsnormForward rmsnorm_forward_of(const Call *c)
 {
     const RmsnormArgs *args = c->args;
-    const RmsnormForward p = {
+
+    return (RmsnormForward){
         .x = c->in[X],
         .weight = c->in[WEIGHT],
         .epsilon = args->epsilon,
         .y = c->out[0],
         .rstd = c->save[RSTD],
     };
-
-    rmsnorm_forward_rows(&p, c->device->threads, c->scratch);
 }
 
-static void rmsnorm_backward_cpu(Call *c)
+RmsnormBackward rmsnorm_backward_of(const Call *c)
 {
     const uint32_t add = c->accumulate;
-    const RmsnormBackward p = {
+
+    return (RmsnormBackward){
         .sum = c->in[X],
         .weight = c->in[WEIGHT],
         .rstd = c->save[RSTD],
@@ -53,6 +53,18 @@ static void rmsnorm_backward_cpu(Call *c)
         .add =
             (add & 1u << X ? RMSNORM_ADD_DX : 0) | (add & 1u << WEIGHT ? RMSNORM_ADD_DWEIGHT : 0),
     };
+}
+
+static void rmsnorm_forward_cpu(Call *c)
+{
+    const RmsnormForward p = rmsnorm_forward_of(c);
+
+    rmsnorm_forward_rows(&p, c->device->threads, c->scratch);
+}
+
+static void rmsnorm_backward_cpu(Call *c)
+{
+    const RmsnormBackward p = rmsnorm_backward_of(c);
 
     rmsnorm_backward_rows(&p, c->device->threads, c->scratch);
 }
@@ -60,9 +72,9 @@ static void rmsnorm_backward_cpu(Call *c)
 const Op rmsnorm_op = {
     .name = "rmsnorm",
     .shape = rmsnorm_shape,
-    .prepare = {rmsnorm_prepare_cpu},
-    .forward = {rmsnorm_forward_cpu},
-    .backward = {rmsnorm_backward_cpu},
+    .prepare = {rmsnorm_prepare_cpu, IF_CUDA(rmsnorm_prepare_cuda)},
+    .forward = {rmsnorm_forward_cpu, IF_CUDA(rmsnorm_forward_cuda)},
+    .backward = {rmsnorm_backward_cpu, IF_CUDA(rmsnorm_backward_cuda)},
     .reads_inputs = 1u << X | 1u << WEIGHT,
     .backward_in_place = 1u << X,
     .cheap = true,

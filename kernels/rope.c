@@ -249,9 +249,9 @@ static void rope_backward_cpu(Call *c)
 const Op rope_op = {
     .name = "rope",
     .shape = rope_shape,
-    .prepare = {rope_prepare_cpu},
-    .forward = {rope_forward_cpu},
-    .backward = {rope_backward_cpu},
+    .prepare = {rope_prepare_cpu, IF_CUDA(rope_prepare_cuda)},
+    .forward = {rope_forward_cpu, IF_CUDA(rope_forward_cuda)},
+    .backward = {rope_backward_cpu, IF_CUDA(rope_backward_cuda)},
     .reads_inputs = 1u << ROPE_POSITION | 1u << ROPE_OFFSETS | 1u << ROPE_TABLE,
     .in_place = 1u << ROPE_X,
     .backward_in_place = 1u << ROPE_X,

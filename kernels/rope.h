@@ -36,6 +36,10 @@
 enum { ROPE_X, ROPE_POSITION, ROPE_OFFSETS, ROPE_TABLE }; // c->in[]
 enum { ROPE_PAIRS = 512 };                                // most pairs of a head
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What RopeArgs come to, in the units that the kernels use. */
 typedef struct RopeRule {
     RopeForm form;
@@ -102,5 +106,9 @@ ROPE_BOTH void rope_cos_sin(uint64_t turn, int32_t position, float *cos, float *
     *cos = (quarter + 1) & 2 ? -near : near;
     *sin = quarter & 2 ? -other : other;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

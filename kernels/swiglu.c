@@ -91,8 +91,8 @@ CLONES static void swiglu_backward_cpu(Call *c)
 const Op swiglu_op = {
     .name = "swiglu",
     .shape = swiglu_shape,
-    .forward = {swiglu_forward_cpu},
-    .backward = {swiglu_backward_cpu},
+    .forward = {swiglu_forward_cpu, IF_CUDA(swiglu_forward_cuda)},
+    .backward = {swiglu_backward_cpu, IF_CUDA(swiglu_backward_cuda)},
     .reads_inputs = 1u << GATE | 1u << UP,
     .in_place = 1u << GATE,
     .backward_in_place = 1u << GATE,

@@ -2,6 +2,7 @@
 #include "kernels/ops.h"
 #include "runtime/safetensors.h"
 #include "tests/check_op.h"
+#include "tests/on_device.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -102,6 +103,26 @@ static void passes_what_every_operator_must(void)
         }
 }
 
+/* On both sides of every width at which a device takes another path, odd and even, in views whose
+ * rows begin anywhere, with more rows than a block or a slice has. */
+static void agrees_where_paths_change(void)
+{
+    static const int64_t shape[][2] = {{19, 255}, {600, 256}, {9, 257},   {9, 1024}, {9, 1032},
+                                       {3, 2048}, {3, 2056},  {9, 4096},  {9, 4097}, {9, 4104},
+                                       {3, 8192}, {3, 8200},  {2, 16384}, {2, 16392}};
+
+    if (test_on_cpu())
+        return;
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (Form form = PLAIN; form <= ADDED; form++) {
+            const int64_t N = shape[i][0], C = shape[i][1];
+            Inputs p = inputs_open(N, C, form == COLUMNS ? C + 3 : C, i);
+
+            check_op(build, &form, p.in, form < ADDED ? 2 : 3, (OpCheck){0});
+            inputs_close(&p);
+        }
+}
+
 /* Against double precision, at the widths of models and with more rows than slices. */
 static void agrees_with_the_definition(void)
 {
@@ -182,6 +203,7 @@ int main(void)
 {
     RUN(hand_values);
     RUN(passes_what_every_operator_must);
+    RUN(agrees_where_paths_change);
     RUN(agrees_with_the_definition);
     RUN(agrees_with_pytorch);
     RUN(refuses_what_does_not_fit);

@@ -2,6 +2,7 @@
 #include "kernels/rope.h"
 #include "runtime/safetensors.h"
 #include "tests/check_op.h"
+#include "tests/on_device.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -98,7 +99,7 @@ static const RopeArgs CASES[] = {
 
 static void passes_what_every_operator_must(void)
 {
-    static const int64_t size[][2] = {{1, 2}, {7, 6}, {13, 10}, {3, 34}, {0, 4}};
+    static const int64_t size[][2] = {{1, 2}, {7, 6}, {13, 10}, {3, 34}, {5, 32}, {0, 4}};
 
     for (size_t k = 0; k < sizeof CASES / sizeof *CASES; k++)
         for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
@@ -234,7 +235,9 @@ static void turns_in_place(void)
     enum { N = 5, C = 16 };
     const int32_t position[N] = {0, 1, 2, 3, 4}, offsets[] = {0, N, N, N};
     const RopeArgs args = {.heads = 4, .turned = 3};
-    float *x = normal_values(N * C, 5), zeros[N * C] = {0};
+    float *x = normal_values(N * C, 5), y[N * C];
+    void *memory[5];
+    const size_t bytes = sizeof y;
     Device *d = NULL;
     Arena arena = {0};
     OpInput in[4];
@@ -242,26 +245,31 @@ static void turns_in_place(void)
 
     inputs(in, N, C, x, position, offsets);
     if (!op_run(build, &args, in, 3, (OpSetting){.inference = true}, &r) ||
-        !CHECK_OK(device_open("cpu", 1, &d)))
+        !CHECK_OK(test_device_open(test_device(), 1, &d)))
         return;
     Graph *g = graph_new(d, (GraphOptions){0});
-    Tensor *at[4] = {graph_state(g, "x", F32, DIMS(N, C)), graph_state(g, "p", I32, DIMS(N)),
-                     graph_state(g, "o", I32, DIMS(SEQUENCES + 1)), NULL};
-    Tensor *zero = graph_state(g, "zero", F32, DIMS(N, C)),
-           *out = graph_state(g, "y", F32, DIMS(N, C));
-    float y[N * C];
-    at[0]->data = x, zero->data = zeros, out->data = y;
-    at[1]->data = (void *)(size_t)position, at[2]->data = (void *)(size_t)offsets;
+    Tensor *at[] = {graph_state(g, "x", F32, DIMS(N, C)), graph_state(g, "p", I32, DIMS(N)),
+                    graph_state(g, "o", I32, DIMS(SEQUENCES + 1)), NULL};
+    Tensor *zero = graph_state(g, "zero", F32, DIMS(N, C));
+    Tensor *out = graph_state(g, "y", F32, DIMS(N, C));
+    at[0]->data = memory[0] = on_device(d, x, bytes);
+    at[1]->data = memory[1] = on_device(d, position, sizeof position);
+    at[2]->data = memory[2] = on_device(d, offsets, sizeof offsets);
+    zero->data = memory[3] = on_device(d, NULL, bytes);
+    out->data = memory[4] = on_device(d, NULL, bytes);
     at[0] = op_add(g, at[0], zero);
     Tensor *turned = build(g, at, F32, &args);
     graph_store(g, out, turned, false);
     if (CHECK_OK(graph_plan(g)) && CHECK_OK(arena_open(&arena, d, graph_bytes(g))) &&
         CHECK_OK(graph_compile(g, &arena)) && CHECK_OK(graph_run(g, NULL))) {
+        from_device(d, y, memory[4], bytes);
         CHECK(turned->data == at[0]->data);
-        CHECK(memcmp(y, r.y, sizeof y) == 0);
+        CHECK(memcmp(y, r.y, bytes) == 0);
     }
     graph_free(g);
     arena_close(&arena);
+    for (int i = 0; i < 5; i++)
+        on_device_free(d, memory[i], i == 1 ? sizeof position : i == 2 ? sizeof offsets : bytes);
     device_close(d);
     op_run_free(&r);
     free(x);
