@@ -3,6 +3,7 @@
 #include "runtime/half.h"
 #include "runtime/safetensors.h"
 #include "tests/check_op.h"
+#include "tests/on_device.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -65,7 +66,8 @@ static void passes_what_every_operator_must(void)
         LinearCrossEntropyArgs args;
     } cases[] = {
         {1, 1, 1, {0, 0, 0}},    {5, 3, 7, {0, 0, 2}},      {7, 5, 3, {0.1f, 0, 3}},
-        {3, 2, 9, {0.2f, 5, 1}}, {6, 4, 67, {0.1f, 65, 6}}, {0, 3, 5, {0, 0, 0}},
+        {3, 2, 9, {0.2f, 5, 1}}, {6, 4, 67, {0.1f, 65, 6}}, {5, 3, 8, {0.1f, 0, 2}},
+        {0, 3, 5, {0, 0, 0}},
     };
 
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
@@ -81,6 +83,26 @@ static void passes_what_every_operator_must(void)
         check_op(build, &cases[k].args, in, 5, (OpCheck){.tolerance = 2e-3, .step = 5e-3});
         in[0].dim[1] = C + 1;
         check_op(build_view, &cases[k].args, in, 5, (OpCheck){.tolerance = 2e-3, .step = 5e-3});
+        free(x);
+        free(w);
+    }
+}
+
+/* Rows of several stretches of a block, whole and odd. */
+static void agrees_where_paths_change(void)
+{
+    static const int64_t V[] = {2048, 2052, 4097, 5004};
+    enum { N = 3, C = 2 };
+    const int32_t target[N] = {2000, -1, 7}, offsets[] = {0, N};
+
+    if (test_on_cpu())
+        return;
+    for (size_t k = 0; k < sizeof V / sizeof *V; k++) {
+        float *x = normal_values(N * C, k), *w = normal_values(V[k] * C, k + 9);
+        OpInput in[5];
+
+        inputs(in, N, C, V[k], x, w, target, offsets);
+        check_op(build, &(LinearCrossEntropyArgs){0.1f, V[k] - 3, 2}, in, 5, (OpCheck){0});
         free(x);
         free(w);
     }
@@ -181,57 +203,122 @@ static void store(void *to, Dtype dtype, const float *from, int64_t n)
                 dtype == BF16 ? bf16_from_float(from[i]) : f16_from_float(from[i]);
 }
 
-static void run_early(Early *e, const OpInput in[5], LinearCrossEntropyArgs args)
+enum { EARLY_X = EARLY_N * EARLY_C, EARLY_W = EARLY_V * EARLY_C };
+
+/* A graph of its own on the device of the tests, with the weight as a parameter and the tensors that
+ * the loss reads besides x. */
+typedef struct Run {
+    Device *device;
+    Graph *g;
+    Arena arena;
+    Tensor weight, dw;
+    Tensor *target, *offsets, *scalars;
+    void *memory[8];
+    size_t bytes[8];
+    int count;
+} Run;
+
+static void *run_memory(Run *r, const void *from, size_t bytes)
 {
-    static float x[EARLY_N * EARLY_C], w[EARLY_V * EARLY_C], zeros[EARLY_N * EARLY_C];
-    Tensor dw = {.dim = {EARLY_V, EARLY_C}, .ndim = 2, .stride = EARLY_C, .data = e->dw, .id = -1};
-    Tensor weight = {.dim = {EARLY_V, EARLY_C},
+    r->bytes[r->count] = bytes;
+    return r->memory[r->count++] = on_device(r->device, from, bytes);
+}
+
+static Tensor *run_state(Run *r, Dtype dtype, int ndim, const int64_t dim[], const void *from)
+{
+    Tensor *x = graph_state(r->g, "input", dtype, ndim, dim);
+
+    x->data = run_memory(r, from, tensor_bytes(x));
+    return x;
+}
+
+static bool run_open(Run *r, GraphOptions o, Dtype dtype, const void *w, const float *dw,
+                     const OpInput in[5])
+{
+    *r = (Run){0};
+    if (!CHECK_OK(test_device_open(test_device(), 2, &r->device)))
+        return false;
+    o.training = true;
+    r->g = graph_new(r->device, o);
+    r->dw = (Tensor){.dim = {EARLY_V, EARLY_C},
                      .ndim = 2,
                      .stride = EARLY_C,
-                     .dtype = e->dtype,
                      .home = TENSOR_PARAMETER,
-                     .wants_gradient = !e->frozen,
-                     .gradient = &dw,
-                     .data = w,
-                     .id = -1,
-                     .name = "weight"};
-    Device *d = NULL;
-    Arena arena = {0};
+                     .id = -1};
+    r->weight = r->dw;
+    r->weight.dtype = dtype, r->weight.name = "weight";
+    r->weight.wants_gradient = true, r->weight.gradient = &r->dw;
+    r->weight.data = run_memory(r, w, EARLY_W * dtype_size(dtype));
+    r->dw.data = run_memory(r, dw, EARLY_W * sizeof *dw);
+    r->target = run_state(r, I32, DIMS(EARLY_N), in[2].places);
+    r->offsets = run_state(r, I32, DIMS(2), in[3].places);
+    r->scalars = run_state(r, F32, DIMS(STEP_SCALARS), in[4].values);
+    return true;
+}
 
-    store(x, e->dtype, in[0].values, EARLY_N * EARLY_C);
-    store(w, e->dtype, in[1].values, EARLY_V * EARLY_C);
-    if (!CHECK_OK(device_open("cpu", 2, &d)))
+static Tensor *run_loss(Run *r, Tensor *x, LinearCrossEntropyArgs args)
+{
+    Tensor *const in[] = {x, &r->weight, r->target, r->offsets, r->scalars};
+
+    return build(r->g, in, F32, &args);
+}
+
+/* root is the loss itself, or made from it. */
+static bool run_graph(Run *r, Tensor *root, Tensor *seed, float *dw)
+{
+    const DeviceTable *t = r->device->table;
+    const bool good = CHECK_OK(graph_backward(r->g, root, seed)) && CHECK_OK(graph_plan(r->g)) &&
+                      CHECK_OK(arena_open(&r->arena, r->device, graph_bytes(r->g))) &&
+                      CHECK_OK(graph_compile(r->g, &r->arena)) &&
+                      CHECK_OK(t->fill(r->device, NULL, r->arena.data, 0xFF, r->arena.bytes)) &&
+                      CHECK_OK(graph_run(r->g, NULL));
+
+    if (good)
+        from_device(r->device, dw, r->dw.data, EARLY_W * sizeof *dw);
+    return good;
+}
+
+static void run_close(Run *r)
+{
+    graph_free(r->g);
+    arena_close(&r->arena);
+    for (int i = 0; i < r->count; i++)
+        on_device_free(r->device, r->memory[i], r->bytes[i]);
+    device_close(r->device);
+}
+
+static void widen(float *to, Dtype dtype, const void *from, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        to[i] = dtype == F32    ? ((const float *)from)[i]
+                : dtype == BF16 ? float_from_bf16(((const uint16_t *)from)[i])
+                                : float_from_f16(((const uint16_t *)from)[i]);
+}
+
+static void run_early(Early *e, const OpInput in[5], LinearCrossEntropyArgs args)
+{
+    float x[EARLY_X], w[EARLY_W];
+    const GraphOptions options = {.keep_all = true, .accumulate_parameters = e->add};
+    Run r;
+
+    store(x, e->dtype, in[0].values, EARLY_X);
+    store(w, e->dtype, in[1].values, EARLY_W);
+    if (!run_open(&r, options, e->dtype, w, e->dw, in))
         return;
-    Graph *g = graph_new(
-        d, (GraphOptions){.training = true, .keep_all = true, .accumulate_parameters = e->add});
-    Tensor *state = graph_state(g, "x", e->dtype, DIMS(EARLY_N, EARLY_C));
-    Tensor *zero = graph_state(g, "zero", e->dtype, DIMS(EARLY_N, EARLY_C));
-    Tensor *more[] = {graph_state(g, "t", I32, DIMS(EARLY_N)), graph_state(g, "o", I32, DIMS(2)),
-                      graph_state(g, "s", F32, DIMS(STEP_SCALARS))};
-    Tensor *scale = graph_state(g, "scale", F32, DIMS(1));
-    state->data = x, zero->data = zeros, scale->data = &e->seed;
-    more[0]->data = (void *)(size_t)in[2].places, more[1]->data = (void *)(size_t)in[3].places;
-    more[2]->data = (void *)(size_t)in[4].values;
-    graph_want_gradient(g, state);
-    Tensor *root =
-        build(g, (Tensor *[]){op_add(g, state, zero), &weight, more[0], more[1], more[2]}, e->dtype,
-              &args);
-    if (CHECK_OK(graph_backward(g, root, scale)) && CHECK_OK(graph_plan(g)) &&
-        CHECK_OK(arena_open(&arena, d, graph_bytes(g))) && CHECK_OK(graph_compile(g, &arena))) {
-        CHECK(graph_length(g) == 3); // add, the loss, add's backward: no backward of the loss
-        CHECK(graph_reaches(g, &weight) == !e->frozen);
-        memset(arena.data, 0xFF, arena.bytes);
-        CHECK_OK(graph_run(g, NULL));
-        e->loss = *(float *)root->data;
-        const Tensor *dx = graph_gradient(g, state);
-        for (int64_t i = 0; i < EARLY_N * EARLY_C; i++)
-            e->dx[i] = dx->dtype == F32    ? ((const float *)dx->data)[i]
-                       : dx->dtype == BF16 ? float_from_bf16(((const uint16_t *)dx->data)[i])
-                                           : float_from_f16(((const uint16_t *)dx->data)[i]);
+    r.weight.wants_gradient = !e->frozen;
+    Tensor *state = run_state(&r, e->dtype, DIMS(EARLY_N, EARLY_C), x);
+    Tensor *zero = run_state(&r, e->dtype, DIMS(EARLY_N, EARLY_C), NULL);
+    Tensor *scale = run_state(&r, F32, DIMS(1), &e->seed);
+    graph_want_gradient(r.g, state);
+    Tensor *root = run_loss(&r, op_add(r.g, state, zero), args);
+    if (run_graph(&r, root, scale, e->dw)) {
+        CHECK(graph_length(r.g) == 3); // add, the loss, add's backward: no backward of the loss
+        CHECK(graph_reaches(r.g, &r.weight) == !e->frozen);
+        from_device(r.device, &e->loss, root->data, sizeof e->loss);
+        from_device(r.device, x, graph_gradient(r.g, state)->data, EARLY_X * dtype_size(e->dtype));
+        widen(e->dx, e->dtype, x, EARLY_X);
     }
-    graph_free(g);
-    arena_close(&arena);
-    device_close(d);
+    run_close(&r);
 }
 
 static void gives_its_gradients_early(void)
@@ -266,56 +353,35 @@ static void gives_its_gradients_early(void)
     free(w);
 }
 
-/* dw where the weight is the embedding too: the loss in one pass (root 0) and in two. */
-static void run_tied(int root, const int32_t *ids, const int32_t *target, const int32_t *offsets,
-                     float *w, float *dw)
+/* dw where the weight is the embedding too: the loss in one pass, or (apart) in two. */
+static void run_tied(bool apart, const int32_t *ids, const OpInput in[5], float *dw)
 {
-    Tensor gradient = {
-        .dim = {EARLY_V, EARLY_C}, .ndim = 2, .stride = EARLY_C, .data = dw, .id = -1};
-    Tensor weight = gradient;
-    Device *d = NULL;
-    Arena arena = {0};
-    float zero_value = 0;
+    Run r;
 
-    weight.home = TENSOR_PARAMETER, weight.wants_gradient = true;
-    weight.gradient = &gradient, weight.data = w;
-    if (!CHECK_OK(device_open("cpu", 2, &d)))
+    if (!run_open(&r, (GraphOptions){0}, F32, in[1].values, dw, in))
         return;
-    Graph *g = graph_new(d, (GraphOptions){.training = true});
-    Tensor *id = graph_state(g, "ids", I32, DIMS(EARLY_N)),
-           *zero = graph_state(g, "0", F32, DIMS(1));
-    Tensor *more[] = {graph_state(g, "t", I32, DIMS(EARLY_N)), graph_state(g, "o", I32, DIMS(2)),
-                      graph_state(g, "s", F32, DIMS(STEP_SCALARS))};
-    id->data = (void *)(size_t)ids, zero->data = &zero_value;
-    more[0]->data = (void *)(size_t)target, more[1]->data = (void *)(size_t)offsets;
-    more[2]->data = (void *)(size_t)SCALARS;
-    const Rows rows = {.offsets = more[1]};
-    Tensor *x = op_embedding(g, &rows, F32, id, &weight, NULL, NULL, NULL, NULL);
-    Tensor *loss = build(g, (Tensor *[]){x, &weight, more[0], more[1], more[2]}, F32,
-                         &(LinearCrossEntropyArgs){.chunk = 3});
-    if (CHECK_OK(graph_backward(g, root ? op_add(g, loss, zero) : loss, NULL)) &&
-        CHECK_OK(graph_plan(g)) && CHECK_OK(arena_open(&arena, d, graph_bytes(g))) &&
-        CHECK_OK(graph_compile(g, &arena))) {
-        memset(arena.data, 0xFF, arena.bytes);
-        CHECK_OK(graph_run(g, NULL));
-    }
-    graph_free(g);
-    arena_close(&arena);
-    device_close(d);
+    Tensor *id = run_state(&r, I32, DIMS(EARLY_N), ids);
+    Tensor *zero = run_state(&r, F32, DIMS(1), NULL);
+    const Rows rows = {.offsets = r.offsets};
+    Tensor *x = op_embedding(r.g, &rows, F32, id, &r.weight, NULL, NULL, NULL, NULL);
+    Tensor *loss = run_loss(&r, x, (LinearCrossEntropyArgs){.chunk = 3});
+    run_graph(&r, apart ? op_add(r.g, loss, zero) : loss, NULL, dw);
+    run_close(&r);
 }
 
 static void shares_its_weight(void)
 {
     const int32_t ids[] = {3, 0, 3, 18, 2, 7, 7}, target[] = {0, 3, 18, 2, 7, 7, 1};
     const int32_t offsets[] = {0, EARLY_N};
-    float *w = normal_values(EARLY_V * EARLY_C, 8);
-    float one[EARLY_V * EARLY_C], two[EARLY_V * EARLY_C];
+    float *w = normal_values(EARLY_W, 8), one[EARLY_W], two[EARLY_W];
+    OpInput in[5];
 
+    inputs(in, EARLY_N, EARLY_C, EARLY_V, w, w, target, offsets);
     memset(one, 0xFF, sizeof one);
     memset(two, 0xFF, sizeof two);
-    run_tied(0, ids, target, offsets, w, one);
-    run_tied(1, ids, target, offsets, w, two);
-    for (int i = 0; i < EARLY_V * EARLY_C; i++)
+    run_tied(false, ids, in, one);
+    run_tied(true, ids, in, two);
+    for (int i = 0; i < EARLY_W; i++)
         CHECK_NEAR(one[i], two[i], 1e-6);
     free(w);
 }
@@ -376,6 +442,7 @@ int main(void)
 {
     RUN(hand_values);
     RUN(passes_what_every_operator_must);
+    RUN(agrees_where_paths_change);
     RUN(agrees_with_pytorch);
     RUN(agrees_with_its_parts);
     RUN(gives_its_gradients_early);
