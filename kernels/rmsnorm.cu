@@ -1,6 +1,6 @@
 /* rmsnorm.cu - CUDA twin of rmsnorm.c: same contract, same formulas; its kernels are in
  * rmsnorm_forward.cu and rmsnorm_backward.cu. */
-#include "kernels/gpu.h"
+#include "kernels/gpu.cuh"
 #include "kernels/rmsnorm.h"
 
 Status rmsnorm_prepare_cuda(Call *c)
