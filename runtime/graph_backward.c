@@ -182,7 +182,7 @@ static Status region_again(Walk *w, int first, int last)
     for (int i = first; i <= last; i++) {
         Call read = *w->g->call[i]; // as its backward call will read
         read.pass = BACKWARD;
-        if (read.training)
+        if (read.training && !read.gradient_early)
             call_visit(&read, mark_needed, w);
     }
     for (int i = last; i >= first; i--) {

@@ -39,7 +39,7 @@ void graph_print(const Graph *g, FILE *f)
             print_tensor(g, "out", c->out[k], f);
         for (int k = 0; k < OP_SAVES && c->pass == FORWARD; k++)
             print_tensor(g, "save", c->save[k], f);
-        for (int k = 0; k < OP_INPUTS && c->pass == BACKWARD; k++)
+        for (int k = 0; k < OP_INPUTS; k++)
             print_tensor(g, c->accumulate >> k & 1 ? "din+=" : "din=", c->din[k], f);
         if (c->scratch_bytes)
             fprintf(f, "  scratch %zu", c->scratch_bytes);

@@ -87,7 +87,7 @@ static Status hunt_nan(const Graph *g, int at, Stream *s)
 
     for (int i = 0; i < OP_OUTPUTS && !status && c->pass == FORWARD; i++)
         status = hunt_tensor(g, at, "output", i, c->out[i], s);
-    for (int i = 0; i < OP_INPUTS && !status && c->pass == BACKWARD; i++)
+    for (int i = 0; i < OP_INPUTS && !status; i++)
         status = hunt_tensor(g, at, "gradient of input", i, c->din[i], s);
     return status;
 }

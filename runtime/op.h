@@ -53,7 +53,7 @@ typedef struct Op {
     uint32_t scatters;            // bit i: forward also updates in[i], a state tensor
     bool cheap;                   // RECOMPUTE_CHEAP runs it again rather than keep its output
     bool random;                  // gets a call site
-    bool can_give_gradient_early; // a loss: forward can overwrite in[0] by its gradient
+    bool can_give_gradient_early; // a loss: forward can write the gradients, that of in[0] over it
 } Op;
 
 struct Call {
