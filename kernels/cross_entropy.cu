@@ -7,44 +7,29 @@
  *
  * The losses of the rows are added by one block in a fixed order.
  */
-#include "kernels/loss.cuh"
+#include "kernels/cross_entropy.cuh"
 #include "kernels/loss.h"
-#include "kernels/rows.cuh"
 
-/* What every row needs to know. */
 template <typename T>
 struct LossRows {
+    LossRule rule;
     Matrix<T> x, dx; // the gradient may lie over the logits; without data it is not wanted
-    const int32_t *target, *offsets;
-    int64_t N, V, K, B;
-    const float *scalars, *seed; // seed: the gradient of the loss, or NULL
-    float *lse, *loss;           // lse may be NULL
-    float smoothing;
+    int64_t N, V;
+    float *lse, *loss; // lse may be NULL
     bool add;
-
-    __device__ __forceinline__ bool counts(int64_t n) const
-    {
-        return n < offsets[B] && target[n] >= 0 && target[n] < K;
-    }
 };
 
-/* dx of row n from its logits, which may be the same memory. Columns from K on get zero. */
+/* dx of row n from its logits, which may be the same memory. */
 template <int TEAM, typename T>
 __device__ __forceinline__ void gradient_row(const LossRows<T> &p, int64_t n, float lse)
 {
     const T *x = p.x.row(n);
     T *dx = p.dx.row(n);
-    const float weight = p.scalars[STEP_TARGET_WEIGHT] * loss_seed(p.seed);
-    const float shared = p.smoothing / (float)p.K, hit = weight * (1 - p.smoothing);
-    const int64_t t = p.target[n];
+    const LogitSlope slope = p.rule.slope(n, lse);
 
     row_visit<TEAM>(x, p.V, same_place<T>(x, dx), [&](int64_t i, auto cell) {
         cell.load(x + i);
-#pragma unroll
-        for (int j = 0; j < cell.SIZE; j++) {
-            const float d = i + j < p.K ? weight * (expf(cell.value[j] - lse) - shared) : 0;
-            cell.value[j] = i + j == t ? d - hit : d;
-        }
+        slope.turn(cell, i);
         give(dx + i, p.add, cell);
     });
 }
@@ -68,44 +53,24 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK) cross_entropy_rows(LossRows
     __shared__ float part[3][Team<TEAM>::WARPS];
     const int64_t n = Team<TEAM>::row();
     const bool first = Team<TEAM>::rank() == 0;
-    float sum = 0, aim = 0;
-    Softmax s;
+    RowLoss row = {0, 0};
 
-    if (n >= p.N) // the whole team leaves together, here and below
+    if (n >= p.N) // the whole team leaves together
         return;
-    if (!p.counts(n)) {
-        if (p.dx.data)
-            clear_row<TEAM>(p, n);
-        if (first)
-            p.loss[n] = 0;
-        if (first && p.lse)
-            p.lse[n] = 0;
-        return;
-    }
-    const T *x = p.x.row(n);
+    const bool counts = p.rule.counts(n);
+    if (counts)
+        row = row_loss<TEAM>(p.rule, p.x.row(n), n, part);
     if (first)
-        aim = to_float(x[p.target[n]]);
-    row_visit<TEAM>(x, p.K, true, [&](int64_t i, auto cell) {
-        cell.load(x + i);
-        s.take(cell);
-        if (p.smoothing > 0)
-#pragma unroll
-            for (int j = 0; j < cell.SIZE; j++)
-                sum += cell.value[j];
-    });
-    s.template join<TEAM>(part);
-    const float mean = p.smoothing > 0 ? team_sum<TEAM>(sum, part[2]) / (float)p.K : 0;
-    const float lse = s.most + logf(s.total);
-
-    if (first) { // differences first: large logits cost no digits
-        const float smooth = p.smoothing > 0 ? p.smoothing * (s.most - mean) : 0;
-        p.loss[n] = logf(s.total) + (1 - p.smoothing) * (s.most - aim) + smooth;
-        if (p.lse)
-            p.lse[n] = lse;
-    }
+        p.loss[n] = row.loss;
+    if (first && p.lse)
+        p.lse[n] = row.lse;
+    if (!p.dx.data)
+        return;
     Team<TEAM>::sync(); // every logit has been read
-    if (p.dx.data)
-        gradient_row<TEAM>(p, n, lse);
+    if (counts)
+        gradient_row<TEAM>(p, n, row.lse);
+    else
+        clear_row<TEAM>(p, n);
 }
 
 template <typename T, int TEAM>
@@ -115,7 +80,7 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK) cross_entropy_gradient(Loss
 
     if (n >= p.N)
         return;
-    if (p.counts(n))
+    if (p.rule.counts(n))
         gradient_row<TEAM>(p, n, p.lse[n]);
     else
         clear_row<TEAM>(p, n);
@@ -128,19 +93,13 @@ static LossRows<T> rows_of(const Call *c, const Tensor *dx)
     const Tensor *x = c->in[LOGITS];
     LossRows<T> p = {};
 
+    p.rule = loss_rule(c, *args, tensor_columns(x), c->in[TARGET], c->in[OFFSETS], c->in[SCALARS]);
     p.x = matrix<T>(x);
     p.dx = matrix<T>(dx);
-    p.target = data<int32_t>(c->in[TARGET]);
-    p.offsets = data<int32_t>(c->in[OFFSETS]);
     p.N = tensor_rows(x);
     p.V = tensor_columns(x);
-    p.K = args->classes > 0 ? args->classes : p.V;
-    p.B = tensor_size(c->in[OFFSETS]) - 1;
-    p.scalars = data<float>(c->in[SCALARS]);
-    p.seed = data<float>(c->dout[0]);
     p.lse = data<float>(c->save[LSE]);
     p.loss = static_cast<float *>(c->scratch);
-    p.smoothing = args->label_smoothing;
     return p;
 }
 

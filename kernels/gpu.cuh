@@ -153,6 +153,21 @@ static __device__ __forceinline__ float warp_max(float x)
     return x;
 }
 
+/* The sequence of row n, which is one of them: offsets[b] <= n < offsets[b + 1]. */
+static __device__ __forceinline__ int64_t sequence_of(const int32_t *offsets, int64_t B, int64_t n)
+{
+    int64_t low = 0, high = B; // offsets[low] <= n < offsets[high]
+
+    while (high - low > 1) {
+        const int64_t middle = (low + high) / 2;
+        if (offsets[middle] <= n)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* ---- on the host ---- */
 
 static inline unsigned blocks_for(int64_t count, int64_t per_block)

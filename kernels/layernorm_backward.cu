@@ -5,8 +5,6 @@
  *   wide   beyond 8192 columns: a block per row for dx, and before it, since dx may lie over dy, a
  *          thread per cell of columns and slice for the shares of dw and db
  *   fold   adds the slices' shares in order
- *
- * The number of slices depends on the number of rows alone.
  */
 #include "kernels/layernorm.cuh"
 
@@ -28,16 +26,6 @@ struct BackwardRows {
 size_t layernorm_backward_bytes_cuda(int64_t N, int64_t C)
 {
     return (size_t)(slice_count(N) * 2 * C) * sizeof(float);
-}
-
-/* dy, zero where there is none. */
-template <typename T, typename Cell>
-__device__ __forceinline__ void take_dy(Cell &dy, const BackwardRows<T> &p, int64_t n, int64_t i)
-{
-    if (p.dy.data)
-        dy.load(p.dy.row(n) + i);
-    else
-        clear(dy);
 }
 
 /* From s and dy: z takes the place of s and g that of dy. Returns the sums of g and g * z. */
@@ -66,9 +54,7 @@ __device__ __forceinline__ void give_dx(const BackwardRows<T> &p, int64_t n, int
 {
     Cell d;
 
-    clear(d);
-    if (p.dsum.data)
-        d.load(p.dsum.row(n) + i);
+    take(d, p.dsum, n, i);
 #pragma unroll
     for (int j = 0; j < Cell::SIZE; j++)
         d.value[j] += rstd * (g.value[j] - mean.x - z.value[j] * mean.y);
@@ -122,7 +108,7 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK,
         for (int k = 0; k < Row::CELLS; k++)
             if (Row::has(k, p.C)) {
                 s.cell[k].load(p.sum.row(n) + Row::column(k));
-                take_dy(dy.cell[k], p, n, Row::column(k));
+                take(dy.cell[k], p.dy, n, Row::column(k));
             }
 #pragma unroll
         for (int k = 0; k < Row::CELLS; k++)
@@ -163,7 +149,7 @@ __global__ void __launch_bounds__(COLUMNS) layernorm_shares_wide(BackwardRows<T>
 #pragma unroll 4
     for (int64_t n = from; n < to; n++) {
         s.load(p.sum.row(n) + i);
-        take_dy(dy, p, n, i);
+        take(dy, p.dy, n, i);
 #pragma unroll
         for (int j = 0; j < Cell::SIZE; j++) {
             dweight.value[j] += dy.value[j] * ((s.value[j] - p.mean[n]) * p.rstd[n]);
@@ -189,14 +175,14 @@ __global__ void __launch_bounds__(WIDE) layernorm_dx_wide(BackwardRows<T> p)
 #pragma unroll 2
     for (int64_t i = first; i < p.C; i += step) {
         s.load(p.sum.row(n) + i);
-        take_dy(dy, p, n, i);
+        take(dy, p.dy, n, i);
         sum = sum + turn(s, dy, p, i, of);
     }
     sum = team_sum<WIDE>(sum, parts);
     sum = make_float2(sum.x / (float)p.C, sum.y / (float)p.C);
     for (int64_t i = first; i < p.C; i += step) {
         s.load(p.sum.row(n) + i);
-        take_dy(dy, p, n, i);
+        take(dy, p.dy, n, i);
         turn(s, dy, p, i, of);
         give_dx(p, n, i, s, dy, sum, of.rstd);
     }
@@ -254,12 +240,10 @@ static void launch_ones(const BackwardRows<T> &p, cudaStream_t stream)
         launch_wide<T, Cell>(p, stream);
 }
 
-void layernorm_backward_rows_cuda(const LayernormBackward *p, const Call *c)
+static void launch_rows(const LayernormBackward *p, const Call *c, float *part)
 {
-    const int64_t N = tensor_rows(p->sum), C = tensor_columns(p->sum);
     const bool packs = in_packs(p->sum) && in_packs(p->dy) && in_packs(p->dsum) &&
                        in_packs(p->dx) && in_packs(p->dresidual) && in_packs(p->weight);
-    float *part = p->dweight || p->dbias ? static_cast<float *>(c->scratch) : NULL;
 
     with_type(p->sum->dtype, [&](auto zero) {
         typedef decltype(zero) T;
@@ -273,9 +257,9 @@ void layernorm_backward_rows_cuda(const LayernormBackward *p, const Call *c)
         rows.mean = data<float>(p->mean);
         rows.rstd = data<float>(p->rstd);
         rows.part = part;
-        rows.N = N;
-        rows.C = C;
-        rows.size = slice_rows(N);
+        rows.N = tensor_rows(p->sum);
+        rows.C = tensor_columns(p->sum);
+        rows.size = slice_rows(rows.N);
         rows.add_dx = p->add & ADD_DX;
         rows.add_dresidual = p->add & ADD_DRESIDUAL;
         if (packs)
@@ -283,8 +267,16 @@ void layernorm_backward_rows_cuda(const LayernormBackward *p, const Call *c)
         else
             launch_ones(rows, call_stream(c));
     });
-    if (!part)
-        return;
+}
+
+void layernorm_backward_rows_cuda(const LayernormBackward *p, const Call *c)
+{
+    const int64_t N = tensor_rows(p->sum), C = tensor_columns(p->sum);
+    float *part = p->dweight || p->dbias ? static_cast<float *>(c->scratch) : NULL;
+
+    if (N > 0)
+        launch_rows(p, c, part);
     launch_fold(p->dweight, p->add & ADD_DWEIGHT, part, 2 * C, slice_count(N), call_stream(c));
-    launch_fold(p->dbias, p->add & ADD_DBIAS, part + C, 2 * C, slice_count(N), call_stream(c));
+    launch_fold(p->dbias, p->add & ADD_DBIAS, part ? part + C : NULL, 2 * C, slice_count(N),
+                call_stream(c));
 }

@@ -9,43 +9,13 @@ enum { WIDE = 512 }; // threads
 
 template <typename T>
 struct ForwardRows {
-    Matrix<T> x, residual, sum, y; // residual and sum may be missing
+    NormSum<T> from;
+    Matrix<T> y;
     Weight<T> weight, bias;
     float *mean, *rstd; // NULL: not kept
     int64_t N, C;
     float epsilon;
 };
-
-/* x, or x + residual as it is stored and will be read again, at row n and column i; stores it. */
-template <typename T, typename Cell>
-__device__ __forceinline__ void take_sum(Cell &s, const ForwardRows<T> &p, int64_t n, int64_t i)
-{
-    s.load(p.x.row(n) + i);
-    if (!p.residual.data)
-        return;
-    Cell residual;
-    residual.load(p.residual.row(n) + i);
-#pragma unroll
-    for (int j = 0; j < Cell::SIZE; j++)
-        s.value[j] += residual.value[j];
-    if (!p.sum.data)
-        return;
-    s.store(p.sum.row(n) + i);
-#pragma unroll
-    for (int j = 0; j < Cell::SIZE; j++)
-        s.value[j] = to_float(from_float<T>(s.value[j]));
-}
-
-/* The same once it has been stored: the sum may lie over the residual. */
-template <typename T, typename Cell>
-__device__ __forceinline__ void take_sum_again(Cell &s, const ForwardRows<T> &p, int64_t n,
-                                               int64_t i)
-{
-    if (p.residual.data && p.sum.data)
-        s.load(p.sum.row(n) + i);
-    else
-        take_sum(s, p, n, i);
-}
 
 template <typename T, typename Cell>
 __device__ __forceinline__ void give_y(const ForwardRows<T> &p, int64_t n, int64_t i, const Cell &s,
@@ -71,10 +41,10 @@ __device__ __forceinline__ void keep(const ForwardRows<T> &p, int64_t n, Statist
     }
 }
 
-template <typename T, typename Cell, int TEAM, int HELD>
-__global__ void __launch_bounds__(Team<TEAM>::BLOCK) layernorm_forward_held(ForwardRows<T> p)
+template <typename T, typename Row>
+__global__ void __launch_bounds__(Team<Row::TEAM>::BLOCK) layernorm_forward_held(ForwardRows<T> p)
 {
-    typedef HeldRow<Cell, TEAM, HELD> Row;
+    const int TEAM = Row::TEAM;
     __shared__ float part[Team<TEAM>::WARPS];
     __shared__ float2 parts[Team<TEAM>::WARPS];
     const int64_t n = Team<TEAM>::row();
@@ -88,7 +58,7 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK) layernorm_forward_held(Forw
     for (int k = 0; k < Row::CELLS; k++) {
         clear(s.cell[k]);
         if (Row::has(k, p.C))
-            take_sum(s.cell[k], p, n, Row::column(k));
+            p.from.take(s.cell[k], n, Row::column(k));
     }
 #pragma unroll
     for (int k = 0; k < Row::CELLS; k++)
@@ -119,61 +89,22 @@ __global__ void __launch_bounds__(WIDE) layernorm_forward_wide(ForwardRows<T> p)
 
 #pragma unroll 4
     for (int64_t i = first; i < p.C; i += step) {
-        take_sum(s, p, n, i);
+        p.from.take(s, n, i);
         sum += sum_of(s);
     }
     const float near = team_sum<WIDE>(sum, part) / (float)p.C;
 #pragma unroll 4
     for (int64_t i = first; i < p.C; i += step) {
-        take_sum_again(s, p, n, i);
+        p.from.take_again(s, n, i);
         spread = spread + spread_of(s, near);
     }
     const Statistics of = statistics_of(team_sum<WIDE>(spread, parts), near, p.C, p.epsilon);
     for (int64_t i = first; i < p.C; i += step) {
-        take_sum_again(s, p, n, i);
+        p.from.take_again(s, n, i);
         give_y(p, n, i, s, of);
     }
     if (threadIdx.x == 0)
         keep(p, n, of);
-}
-
-template <typename T, typename Cell, int TEAM, int HELD>
-static void launch_held(const ForwardRows<T> &p, cudaStream_t stream)
-{
-    LAUNCH((layernorm_forward_held<T, Cell, TEAM, HELD>), blocks_for(p.N, Team<TEAM>::ROWS),
-           Team<TEAM>::BLOCK, 0, stream, p);
-}
-
-template <typename T>
-static void launch_packs(const ForwardRows<T> &p, cudaStream_t stream)
-{
-    typedef Pack<T> Cell;
-
-    if (p.C <= 256)
-        launch_held<T, Cell, WARP, 8>(p, stream);
-    else if (p.C <= 1024)
-        launch_held<T, Cell, WARP, 32>(p, stream);
-    else if (p.C <= 2048)
-        launch_held<T, Cell, 256, 8>(p, stream);
-    else if (p.C <= 8192)
-        launch_held<T, Cell, 256, 32>(p, stream);
-    else if (p.C <= 16384)
-        launch_held<T, Cell, 1024, 16>(p, stream);
-    else
-        LAUNCH((layernorm_forward_wide<T, Cell>), (unsigned)p.N, WIDE, 0, stream, p);
-}
-
-template <typename T>
-static void launch_ones(const ForwardRows<T> &p, cudaStream_t stream)
-{
-    typedef One<T> Cell;
-
-    if (p.C <= 256)
-        launch_held<T, Cell, WARP, 8>(p, stream);
-    else if (p.C <= 4096)
-        launch_held<T, Cell, 256, 16>(p, stream);
-    else
-        LAUNCH((layernorm_forward_wide<T, Cell>), (unsigned)p.N, WIDE, 0, stream, p);
 }
 
 void layernorm_forward_rows_cuda(const LayernormForward *p, const Call *c)
@@ -181,11 +112,11 @@ void layernorm_forward_rows_cuda(const LayernormForward *p, const Call *c)
     const bool packs = in_packs(p->x) && in_packs(p->residual) && in_packs(p->sum) &&
                        in_packs(p->y) && in_packs(p->weight) && in_packs(p->bias);
 
+    if (tensor_rows(p->x) == 0)
+        return;
     with_type(p->x->dtype, [&](auto zero) {
         typedef decltype(zero) T;
-        const ForwardRows<T> rows = {matrix<T>(p->x),
-                                     matrix<T>(p->residual),
-                                     matrix<T>(p->sum),
+        const ForwardRows<T> rows = {{matrix<T>(p->x), matrix<T>(p->residual), matrix<T>(p->sum)},
                                      matrix<T>(p->y),
                                      weight_of<T>(p->weight),
                                      weight_of<T>(p->bias),
@@ -194,9 +125,16 @@ void layernorm_forward_rows_cuda(const LayernormForward *p, const Call *c)
                                      tensor_rows(p->x),
                                      tensor_columns(p->x),
                                      p->epsilon};
-        if (packs)
-            launch_packs(rows, call_stream(c));
-        else
-            launch_ones(rows, call_stream(c));
+        with_held_row<T>(
+            rows.C, packs,
+            [&](auto row) {
+                typedef decltype(row) Row;
+                LAUNCH((layernorm_forward_held<T, Row>), blocks_for(rows.N, Team<Row::TEAM>::ROWS),
+                       Team<Row::TEAM>::BLOCK, 0, call_stream(c), rows);
+            },
+            [&](auto cell) {
+                LAUNCH((layernorm_forward_wide<T, decltype(cell)>), (unsigned)rows.N, WIDE, 0,
+                       call_stream(c), rows);
+            });
     });
 }

@@ -61,22 +61,6 @@ CLONES static void normalise(const float *s, const float *weight, const float *b
     *rstd_out = rstd;
 }
 
-/* s of row n, from memory or through room[0] and room[1]; kept where p says so. */
-static const float *sum_of_row(const LayernormForward *p, int64_t n, int64_t C, float *room[])
-{
-    const float *x = norm_read(p->x, n, room[0]);
-
-    if (!p->residual)
-        return x;
-    const float *residual = norm_read(p->residual, n, room[1]);
-    float *sum = p->sum && p->sum->dtype == F32 ? tensor_row(p->sum, n) : room[2];
-    norm_add(x, residual, C, sum);
-    if (!p->sum || p->sum->dtype == F32)
-        return sum;
-    norm_give(p->sum, n, false, sum);
-    return norm_read(p->sum, n, room[2]); // as backward and others will see it
-}
-
 void layernorm_forward_rows(const LayernormForward *p, int threads, void *scratch)
 {
     const int64_t N = tensor_rows(p->x), C = tensor_columns(p->x), room = norm_room(C);
@@ -90,7 +74,7 @@ void layernorm_forward_rows(const LayernormForward *p, int threads, void *scratc
         float *buffer[] = {own, own + room, own + 2 * room, own + 3 * room};
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < N; n++) {
-            const float *s = sum_of_row(p, n, C, buffer);
+            const float *s = norm_sum(p->x, p->residual, p->sum, n, buffer);
             float *y = p->y->dtype == F32 ? tensor_row(p->y, n) : buffer[3];
             float mean, rstd;
 

@@ -10,28 +10,18 @@
  */
 #include "kernels/linear_cross_entropy.h"
 
-#include "kernels/loss.cuh"
-#include "kernels/rows.cuh"
+#include "kernels/cross_entropy.cuh"
 
 enum { THREADS = 512, NARROW_THREADS = 256 };
 
-typedef struct LinearCrossEntropyArgs Args;
-
 template <typename T>
 struct ChunkRows {
+    LossRule rule;
     const float *logits; // [count, V]
     T *dlogits;          // the same memory; NULL: not wanted
     int64_t stride;      // of dlogits
-    const int32_t *target, *offsets;
-    int64_t from, V, K, B;
-    const float *scalars, *seed; // seed: the gradient of the loss, or NULL
-    float *lse, *loss;           // of all rows; lse may be NULL
-    float smoothing;
-
-    __device__ __forceinline__ bool counts(int64_t n) const
-    {
-        return n < offsets[B] && target[n] >= 0 && target[n] < K;
-    }
+    int64_t from, V;
+    float *lse, *loss; // of all rows; lse may be NULL
 };
 
 /* 4 logits, whose gradients may be stored narrower. */
@@ -78,28 +68,20 @@ struct Single {
     }
 };
 
-/* The gradients of a row of logits over them. Columns from K on get zero. All threads of the block call
- * it. */
+/* The gradients of a row of logits over them. All threads of the block call it. */
 template <typename T, typename Cell>
 __device__ __forceinline__ void gradient_row(const ChunkRows<T> &p, float lse)
 {
     const float *x = p.logits + blockIdx.x * p.V;
     T *dx = p.dlogits + blockIdx.x * p.stride;
-    const float weight = p.scalars[STEP_TARGET_WEIGHT] * loss_seed(p.seed);
-    const float shared = p.smoothing / (float)p.K, hit = weight * (1 - p.smoothing);
-    const int64_t t = p.target[p.from + blockIdx.x];
+    const LogitSlope slope = p.rule.slope(p.from + blockIdx.x, lse);
 
     for (int64_t start = 0; start < p.V; start += THREADS * Cell::SIZE) {
         const int64_t i = start + (int64_t)threadIdx.x * Cell::SIZE;
         Cell cell;
-        clear(cell);
         if (i < p.V) {
             cell.load(x + i);
-#pragma unroll
-            for (int j = 0; j < Cell::SIZE; j++) {
-                const float d = i + j < p.K ? weight * (expf(cell.value[j] - lse) - shared) : 0;
-                cell.value[j] = i + j == t ? d - hit : d;
-            }
+            slope.turn(cell, i);
         }
         if constexpr (sizeof(T) < sizeof(float))
             __syncthreads();
@@ -124,42 +106,22 @@ __global__ void __launch_bounds__(THREADS) linear_cross_entropy_rows(ChunkRows<T
 {
     __shared__ float part[3][Team<THREADS>::WARPS];
     const int64_t n = p.from + blockIdx.x;
-    const float *x = p.logits + blockIdx.x * p.V;
-    float sum = 0, aim = 0;
-    Softmax s;
+    const bool counts = p.rule.counts(n);
+    RowLoss row = {0, 0};
 
-    if (!p.counts(n)) { // the whole block leaves together
-        if (p.dlogits)
-            clear_row<T, Cell>(p);
-        if (threadIdx.x == 0)
-            p.loss[n] = 0;
-        if (threadIdx.x == 0 && p.lse)
-            p.lse[n] = 0;
-        return;
-    }
+    if (counts)
+        row = row_loss<THREADS>(p.rule, p.logits + blockIdx.x * p.V, n, part);
     if (threadIdx.x == 0)
-        aim = x[p.target[n]];
-    row_visit<THREADS>(x, p.K, true, [&](int64_t i, auto cell) {
-        cell.load(x + i);
-        s.take(cell);
-        if (p.smoothing > 0)
-#pragma unroll
-            for (int j = 0; j < cell.SIZE; j++)
-                sum += cell.value[j];
-    });
-    s.template join<THREADS>(part);
-    const float mean = p.smoothing > 0 ? team_sum<THREADS>(sum, part[2]) / (float)p.K : 0;
-    const float lse = s.most + logf(s.total);
-
-    if (threadIdx.x == 0) { // differences first: large logits cost no digits
-        const float smooth = p.smoothing > 0 ? p.smoothing * (s.most - mean) : 0;
-        p.loss[n] = logf(s.total) + (1 - p.smoothing) * (s.most - aim) + smooth;
-        if (p.lse)
-            p.lse[n] = lse;
-    }
+        p.loss[n] = row.loss;
+    if (threadIdx.x == 0 && p.lse)
+        p.lse[n] = row.lse;
+    if (!p.dlogits)
+        return;
     __syncthreads(); // every logit has been read
-    if (p.dlogits)
-        gradient_row<T, Cell>(p, lse);
+    if (counts)
+        gradient_row<T, Cell>(p, row.lse);
+    else
+        clear_row<T, Cell>(p);
 }
 
 template <typename T, typename Cell>
@@ -167,7 +129,7 @@ __global__ void __launch_bounds__(THREADS) linear_cross_entropy_gradient(ChunkRo
 {
     const int64_t n = p.from + blockIdx.x;
 
-    if (p.counts(n))
+    if (p.rule.counts(n))
         gradient_row<T, Cell>(p, p.lse[n]);
     else
         clear_row<T, Cell>(p);
@@ -187,23 +149,18 @@ __global__ void __launch_bounds__(NARROW_THREADS)
 template <typename T>
 static ChunkRows<T> rows_of(const Call *c, int64_t from)
 {
-    const Args *args = static_cast<const Args *>(c->args);
+    const LinearCrossEntropyArgs *a = static_cast<const LinearCrossEntropyArgs *>(c->args);
     ChunkRows<T> p = {};
 
+    p.V = tensor_rows(c->in[LCE_WEIGHT]);
+    p.rule = loss_rule(c, CrossEntropyArgs{a->label_smoothing, a->classes}, p.V, c->in[LCE_TARGET],
+                       c->in[LCE_OFFSETS], c->in[LCE_SCALARS]);
     p.logits = static_cast<const float *>(c->scratch);
     p.dlogits = linear_cross_entropy_gives(c) ? static_cast<T *>(c->scratch) : NULL;
     p.stride = linear_cross_entropy_dlogits(c, false).stride;
-    p.target = data<const int32_t>(c->in[LCE_TARGET]);
-    p.offsets = data<const int32_t>(c->in[LCE_OFFSETS]);
     p.from = from;
-    p.V = tensor_rows(c->in[LCE_WEIGHT]);
-    p.K = args->classes > 0 ? args->classes : p.V;
-    p.B = tensor_size(c->in[LCE_OFFSETS]) - 1;
-    p.scalars = data<const float>(c->in[LCE_SCALARS]);
-    p.seed = data<const float>(c->dout[0]);
     p.lse = data<float>(c->save[LCE_LSE]);
     p.loss = static_cast<float *>(linear_cross_entropy_losses(c));
-    p.smoothing = args->label_smoothing;
     return p;
 }
 

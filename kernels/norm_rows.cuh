@@ -24,10 +24,11 @@ static inline int64_t slice_count(int64_t N)
     return (N + slice_rows(N) - 1) / slice_rows(N);
 }
 
-/* Cells that a thread holds, HELD elements of a row: a row of up to TEAM * HELD columns. */
-template <typename Cell, int TEAM, int HELD>
+/* Cells that a thread holds, HELD elements of a row: a row of up to TEAM_SIZE * HELD columns. */
+template <typename CellOf, int TEAM_SIZE, int HELD>
 struct HeldRow {
-    static const int CELLS = HELD / Cell::SIZE;
+    typedef CellOf Cell;
+    static const int TEAM = TEAM_SIZE, CELLS = HELD / Cell::SIZE;
     Cell cell[CELLS];
 
     /* The column of cell k. */
@@ -39,6 +40,51 @@ struct HeldRow {
     static __device__ __forceinline__ bool has(int k, int64_t C)
     {
         return k * TEAM * Cell::SIZE < (int)C - Team<TEAM>::rank() * Cell::SIZE;
+    }
+};
+
+/* The cell of x at row n and column i, zero where there is no x. */
+template <typename T, typename Cell>
+__device__ __forceinline__ void take(Cell &cell, const Matrix<T> &x, int64_t n, int64_t i)
+{
+    if (x.data)
+        cell.load(x.row(n) + i);
+    else
+        clear(cell);
+}
+
+/* What forward normalises: x, or x + residual, kept in sum; both of these may be missing. */
+template <typename T>
+struct NormSum {
+    Matrix<T> x, residual, sum;
+
+    /* The cell at row n and column i, as it is stored and will be read again; stores it. */
+    template <typename Cell>
+    __device__ __forceinline__ void take(Cell &s, int64_t n, int64_t i) const
+    {
+        s.load(x.row(n) + i);
+        if (!residual.data)
+            return;
+        Cell more;
+        more.load(residual.row(n) + i);
+#pragma unroll
+        for (int j = 0; j < Cell::SIZE; j++)
+            s.value[j] += more.value[j];
+        if (!sum.data)
+            return;
+        s.store(sum.row(n) + i);
+#pragma unroll
+        for (int j = 0; j < Cell::SIZE; j++)
+            s.value[j] = to_float(from_float<T>(s.value[j]));
+    }
+    /* The same once it has been stored: the sum may lie over the residual. */
+    template <typename Cell>
+    __device__ __forceinline__ void take_again(Cell &s, int64_t n, int64_t i) const
+    {
+        if (residual.data && sum.data)
+            s.load(sum.row(n) + i);
+        else
+            take(s, n, i);
     }
 };
 
@@ -83,6 +129,33 @@ __global__ void __launch_bounds__(WARP *FOLD_GROUPS)
     for (int k = 0; k < FOLD_GROUPS; k++)
         total.value[0] += sum[k][threadIdx.x];
     give(dx + i, add, total);
+}
+
+/* ---- on the host ---- */
+
+/* Calls held(row) with the HeldRow that forward keeps a row of C in, or wide(cell) where that is too
+ * long. packs: cells of 16 bytes fit. */
+template <typename T, typename Held, typename Wide>
+static inline void with_held_row(int64_t C, bool packs, Held held, Wide wide)
+{
+    if (packs && C <= 256)
+        held(HeldRow<Pack<T>, WARP, 8>());
+    else if (packs && C <= 1024)
+        held(HeldRow<Pack<T>, WARP, 32>());
+    else if (packs && C <= 2048)
+        held(HeldRow<Pack<T>, 256, 8>());
+    else if (packs && C <= 8192)
+        held(HeldRow<Pack<T>, 256, 32>());
+    else if (packs && C <= 16384)
+        held(HeldRow<Pack<T>, 1024, 16>());
+    else if (packs)
+        wide(Pack<T>());
+    else if (C <= 256)
+        held(HeldRow<One<T>, WARP, 8>());
+    else if (C <= 4096)
+        held(HeldRow<One<T>, 256, 16>());
+    else
+        wide(One<T>());
 }
 
 static inline void launch_fold(const Tensor *dx, bool add, const float *part, int64_t step,

@@ -53,6 +53,24 @@ CLONES static inline void norm_add(const float *a, const float *b, int64_t C, fl
         sum[i] = a[i] + b[i];
 }
 
+/* Row n of x, or of x + residual where there is one, as it is stored in sum, which may be NULL; from
+ * memory or through room[0], room[1] and room[2]. */
+static inline const float *norm_sum(const Tensor *x, const Tensor *residual, const Tensor *sum,
+                                    int64_t n, float *const room[])
+{
+    const float *a = norm_read(x, n, room[0]);
+
+    if (!residual)
+        return a;
+    const float *b = norm_read(residual, n, room[1]);
+    float *s = norm_place(sum, n, false, room[2]);
+    norm_add(a, b, tensor_columns(x), s);
+    if (!sum || sum->dtype == F32)
+        return s;
+    norm_give(sum, n, false, s);
+    return norm_read(sum, n, room[2]); // as backward and others will see it
+}
+
 /* Columns [from, from + NORM_COLUMN_BLOCK) of one parameter's gradient dx [C], or NULL, from
  * part[slices], rows `step` floats apart. */
 static inline void norm_fold(const Tensor *dx, bool add, const float *part, int64_t slices,

@@ -241,21 +241,6 @@ static __global__ void tail_kernel(Back<T> p, int64_t N, int64_t width)
         p.dgates_h[i] = from_float<T>(0.0f);
 }
 
-/* The sequence that row n belongs to: the last that starts at or before it and is not empty. */
-static __device__ __forceinline__ int64_t sequence_of(const Sequences &q, int64_t n)
-{
-    int64_t low = 0, high = q.B; // offsets[low] <= n < offsets[high]
-
-    while (high - low > 1) {
-        const int64_t middle = (low + high) / 2;
-        if (q.offsets[middle] <= n)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* before [N, D*H]: the state that each row started from. A block: WIDE columns of a row. */
 template <typename T>
 static __global__ void before_kernel(Back<T> p, T *before)
@@ -267,7 +252,7 @@ static __global__ void before_kernel(Back<T> p, T *before)
     if (i >= columns)
         return;
     if (n < p.q.offsets[p.q.B]) {
-        const int64_t b = sequence_of(p.q, n), near = d ? n + 1 : n - 1;
+        const int64_t b = sequence_of(p.q.offsets, p.q.B, n), near = d ? n + 1 : n - 1;
         if (near >= p.q.offsets[b] && near < p.q.offsets[b + 1])
             x = p.y[near * columns + i];
         else if (p.h0)

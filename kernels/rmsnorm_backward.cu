@@ -29,16 +29,6 @@ size_t rmsnorm_backward_bytes_cuda(int64_t N, int64_t C)
     return (size_t)(slice_count(N) * C) * sizeof(float);
 }
 
-/* dy, zero where there is none. */
-template <typename T, typename Cell>
-__device__ __forceinline__ void take_dy(Cell &dy, const RmsBackwardRows<T> &p, int64_t n, int64_t i)
-{
-    if (p.dy.data)
-        dy.load(p.dy.row(n) + i);
-    else
-        clear(dy);
-}
-
 /* From s and dy: z takes the place of s and g that of dy. Returns the sum of g * z. */
 template <typename T, typename Cell>
 __device__ __forceinline__ float turn(Cell &s, Cell &dy, const RmsBackwardRows<T> &p, int64_t i,
@@ -63,9 +53,7 @@ __device__ __forceinline__ void give_dx(const RmsBackwardRows<T> &p, int64_t n, 
 {
     Cell d;
 
-    clear(d);
-    if (p.dsum.data)
-        d.load(p.dsum.row(n) + i);
+    take(d, p.dsum, n, i);
 #pragma unroll
     for (int j = 0; j < Cell::SIZE; j++)
         d.value[j] += rstd * (g.value[j] - z.value[j] * mean);
@@ -110,7 +98,7 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK) rmsnorm_backward_held(RmsBa
         for (int k = 0; k < Row::CELLS; k++)
             if (Row::has(k, p.C)) {
                 s.cell[k].load(p.sum.row(n) + Row::column(k));
-                take_dy(dy.cell[k], p, n, Row::column(k));
+                take(dy.cell[k], p.dy, n, Row::column(k));
             }
 #pragma unroll
         for (int k = 0; k < Row::CELLS; k++)
@@ -146,7 +134,7 @@ __global__ void __launch_bounds__(COLUMNS) rmsnorm_shares_wide(RmsBackwardRows<T
 #pragma unroll 4
     for (int64_t n = from; n < to; n++) {
         s.load(p.sum.row(n) + i);
-        take_dy(dy, p, n, i);
+        take(dy, p.dy, n, i);
 #pragma unroll
         for (int j = 0; j < Cell::SIZE; j++)
             dweight.value[j] += dy.value[j] * (s.value[j] * p.rstd[n]);
@@ -168,13 +156,13 @@ __global__ void __launch_bounds__(WIDE) rmsnorm_dx_wide(RmsBackwardRows<T> p)
 #pragma unroll 2
     for (int64_t i = first; i < p.C; i += step) {
         s.load(p.sum.row(n) + i);
-        take_dy(dy, p, n, i);
+        take(dy, p.dy, n, i);
         sum += turn(s, dy, p, i, rstd);
     }
     const float mean = team_sum<WIDE>(sum, part) / (float)p.C;
     for (int64_t i = first; i < p.C; i += step) {
         s.load(p.sum.row(n) + i);
-        take_dy(dy, p, n, i);
+        take(dy, p.dy, n, i);
         turn(s, dy, p, i, rstd);
         give_dx(p, n, i, s, dy, mean, rstd);
     }

@@ -10,32 +10,13 @@ enum { WIDE = 512 }; // threads
 
 template <typename T>
 struct RmsForwardRows {
-    Matrix<T> x, residual, sum, y; // residual and sum may be missing
+    NormSum<T> from;
+    Matrix<T> y;
     Weight<T> weight;
     float *rstd; // NULL: not kept
     int64_t N, C;
     float epsilon;
 };
-
-/* x, or x + residual as it is stored and will be read again, at row n and column i; stores it. */
-template <typename T, typename Cell>
-__device__ __forceinline__ void take_sum(Cell &s, const RmsForwardRows<T> &p, int64_t n, int64_t i)
-{
-    s.load(p.x.row(n) + i);
-    if (!p.residual.data)
-        return;
-    Cell residual;
-    residual.load(p.residual.row(n) + i);
-#pragma unroll
-    for (int j = 0; j < Cell::SIZE; j++)
-        s.value[j] += residual.value[j];
-    if (!p.sum.data)
-        return;
-    s.store(p.sum.row(n) + i);
-#pragma unroll
-    for (int j = 0; j < Cell::SIZE; j++)
-        s.value[j] = to_float(from_float<T>(s.value[j]));
-}
 
 template <typename Cell>
 __device__ __forceinline__ float square_of(const Cell &s)
@@ -62,10 +43,10 @@ __device__ __forceinline__ void give_y(const RmsForwardRows<T> &p, int64_t n, in
     y.store(p.y.row(n) + i);
 }
 
-template <typename T, typename Cell, int TEAM, int HELD>
-__global__ void __launch_bounds__(Team<TEAM>::BLOCK) rmsnorm_forward_held(RmsForwardRows<T> p)
+template <typename T, typename Row>
+__global__ void __launch_bounds__(Team<Row::TEAM>::BLOCK) rmsnorm_forward_held(RmsForwardRows<T> p)
 {
-    typedef HeldRow<Cell, TEAM, HELD> Row;
+    const int TEAM = Row::TEAM;
     __shared__ float part[Team<TEAM>::WARPS];
     const int64_t n = Team<TEAM>::row();
     float square = 0;
@@ -76,7 +57,7 @@ __global__ void __launch_bounds__(Team<TEAM>::BLOCK) rmsnorm_forward_held(RmsFor
 #pragma unroll
     for (int k = 0; k < Row::CELLS; k++)
         if (Row::has(k, p.C))
-            take_sum(s.cell[k], p, n, Row::column(k));
+            p.from.take(s.cell[k], n, Row::column(k));
 #pragma unroll
     for (int k = 0; k < Row::CELLS; k++)
         if (Row::has(k, p.C))
@@ -100,58 +81,16 @@ __global__ void __launch_bounds__(WIDE) rmsnorm_forward_wide(RmsForwardRows<T> p
 
 #pragma unroll 4
     for (int64_t i = first; i < p.C; i += step) {
-        take_sum(s, p, n, i);
+        p.from.take(s, n, i);
         square += square_of(s);
     }
     const float rstd = 1 / sqrtf(team_sum<WIDE>(square, part) / (float)p.C + p.epsilon);
     for (int64_t i = first; i < p.C; i += step) {
-        if (p.residual.data && p.sum.data) // which may lie over the residual
-            s.load(p.sum.row(n) + i);
-        else
-            take_sum(s, p, n, i);
+        p.from.take_again(s, n, i);
         give_y(p, n, i, s, rstd);
     }
     if (threadIdx.x == 0 && p.rstd)
         p.rstd[n] = rstd;
-}
-
-template <typename T, typename Cell, int TEAM, int HELD>
-static void launch_held(const RmsForwardRows<T> &p, cudaStream_t stream)
-{
-    LAUNCH((rmsnorm_forward_held<T, Cell, TEAM, HELD>), blocks_for(p.N, Team<TEAM>::ROWS),
-           Team<TEAM>::BLOCK, 0, stream, p);
-}
-
-template <typename T>
-static void launch_packs(const RmsForwardRows<T> &p, cudaStream_t stream)
-{
-    typedef Pack<T> Cell;
-
-    if (p.C <= 256)
-        launch_held<T, Cell, WARP, 8>(p, stream);
-    else if (p.C <= 1024)
-        launch_held<T, Cell, WARP, 32>(p, stream);
-    else if (p.C <= 2048)
-        launch_held<T, Cell, 256, 8>(p, stream);
-    else if (p.C <= 8192)
-        launch_held<T, Cell, 256, 32>(p, stream);
-    else if (p.C <= 16384)
-        launch_held<T, Cell, 1024, 16>(p, stream);
-    else
-        LAUNCH((rmsnorm_forward_wide<T, Cell>), (unsigned)p.N, WIDE, 0, stream, p);
-}
-
-template <typename T>
-static void launch_ones(const RmsForwardRows<T> &p, cudaStream_t stream)
-{
-    typedef One<T> Cell;
-
-    if (p.C <= 256)
-        launch_held<T, Cell, WARP, 8>(p, stream);
-    else if (p.C <= 4096)
-        launch_held<T, Cell, 256, 16>(p, stream);
-    else
-        LAUNCH((rmsnorm_forward_wide<T, Cell>), (unsigned)p.N, WIDE, 0, stream, p);
 }
 
 void rmsnorm_forward_rows_cuda(const RmsnormForward *p, const Call *c)
@@ -164,12 +103,23 @@ void rmsnorm_forward_rows_cuda(const RmsnormForward *p, const Call *c)
     with_type(p->x->dtype, [&](auto zero) {
         typedef decltype(zero) T;
         const RmsForwardRows<T> rows = {
-            matrix<T>(p->x),   matrix<T>(p->residual),  matrix<T>(p->sum),
-            matrix<T>(p->y),   weight_of<T>(p->weight), data<float>(p->rstd),
-            tensor_rows(p->x), tensor_columns(p->x),    p->epsilon};
-        if (packs)
-            launch_packs(rows, call_stream(c));
-        else
-            launch_ones(rows, call_stream(c));
+            {matrix<T>(p->x), matrix<T>(p->residual), matrix<T>(p->sum)},
+            matrix<T>(p->y),
+            weight_of<T>(p->weight),
+            data<float>(p->rstd),
+            tensor_rows(p->x),
+            tensor_columns(p->x),
+            p->epsilon};
+        with_held_row<T>(
+            rows.C, packs,
+            [&](auto row) {
+                typedef decltype(row) Row;
+                LAUNCH((rmsnorm_forward_held<T, Row>), blocks_for(rows.N, Team<Row::TEAM>::ROWS),
+                       Team<Row::TEAM>::BLOCK, 0, call_stream(c), rows);
+            },
+            [&](auto cell) {
+                LAUNCH((rmsnorm_forward_wide<T, decltype(cell)>), (unsigned)rows.N, WIDE, 0,
+                       call_stream(c), rows);
+            });
     });
 }

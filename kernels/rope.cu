@@ -35,21 +35,6 @@ static __global__ void __launch_bounds__(THREADS)
     turn[k] = rope_turn(rope_frequency(&rule, (int)(k % rule.pairs), length, table));
 }
 
-/* The sequence of row n: offsets[b] <= n < offsets[b + 1]. */
-static __device__ __forceinline__ int64_t sequence_of(const int32_t *offsets, int64_t B, int64_t n)
-{
-    int64_t low = 0, high = B - 1;
-
-    while (low < high) {
-        const int64_t middle = (low + high + 1) / 2;
-        if (offsets[middle] <= n)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return low;
-}
-
 /* Columns [from, from + count) of row n, unchanged. */
 template <typename T, typename Cell>
 __device__ __forceinline__ void pass_cell(const RopeRows<T> &p, int64_t n, int64_t i)

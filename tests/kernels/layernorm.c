@@ -84,7 +84,7 @@ static void hand_values(void)
 
 static void passes_what_every_operator_must(void)
 {
-    static const int64_t shape[][2] = {{1, 1}, {3, 5}, {2, 33}, {67, 3}};
+    static const int64_t shape[][2] = {{1, 1}, {3, 5}, {2, 33}, {67, 3}, {0, 4}};
 
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (Form form = PLAIN; form <= ONLY_SUM; form++) {
