@@ -1,7 +1,4 @@
 /* layernorm.cuh - what the CUDA kernels of layernorm and add_layernorm share; formulas: layernorm.h.
- *
- * A thread holds its cells of a row in registers, so that memory is read once. How many cells there
- * are, and how large the team is, depends on the width; rows that are wider still are read again.
  */
 #ifndef KERNELS_LAYERNORM_CUH
 #define KERNELS_LAYERNORM_CUH

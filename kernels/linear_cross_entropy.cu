@@ -79,6 +79,7 @@ __device__ __forceinline__ void gradient_row(const ChunkRows<T> &p, float lse)
     for (int64_t start = 0; start < p.V; start += THREADS * Cell::SIZE) {
         const int64_t i = start + (int64_t)threadIdx.x * Cell::SIZE;
         Cell cell;
+        clear(cell);
         if (i < p.V) {
             cell.load(x + i);
             slope.turn(cell, i);

@@ -1,4 +1,7 @@
-/* norm_rows.cuh - what the norms on CUDA share: rows held in registers, slices of rows and their fold.
+/* norm_rows.cuh - what layernorm and rmsnorm on CUDA share: rows held in registers, slices of rows.
+ *
+ * A thread holds its cells of a row in registers, so that memory is read once. How many cells there
+ * are, and how large the team is, depends on the width; rows that are wider still are read again.
  */
 #ifndef KERNELS_NORM_ROWS_CUH
 #define KERNELS_NORM_ROWS_CUH
