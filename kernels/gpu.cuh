@@ -18,9 +18,14 @@
 #ifdef __CUDACC__
 #include <tuple>
 
-/* LAUNCH((kernel<T, 4>), grid, block, bytes of dynamic shared memory, stream, arguments...) */
-#define LAUNCH(kernel, grid, block, bytes, stream, ...) \
-    (kernel)<<<(grid), (block), (bytes), (stream)>>>(__VA_ARGS__)
+/* LAUNCH((kernel<T, 4>), grid, block, bytes of dynamic shared memory, stream, arguments...). A grid of
+ * no blocks, which CUDA calls an error, launches nothing: that is what a batch without rows asks for. */
+#define LAUNCH(kernel, grid, block, bytes, stream, ...)                         \
+    do {                                                                        \
+        const dim3 launch_grid = dim3(grid);                                    \
+        if (launch_grid.x && launch_grid.y && launch_grid.z)                    \
+            (kernel)<<<launch_grid, (block), (bytes), (stream)>>>(__VA_ARGS__); \
+    } while (0)
 /* The same, with every block resident at once, so that blocks may wait for each other. */
 #define LAUNCH_COOPERATIVE(kernel, grid, block, bytes, stream, ...) \
     launch_cooperative((kernel), (grid), (block), (bytes), (stream), __VA_ARGS__)
