@@ -56,7 +56,6 @@ typedef struct BenchOp {
     /* Records the operator and returns its output, or the loss itself; NULL after a failure. */
     Tensor *(*build)(Bench *b, Graph *g, const BenchShape *k);
     const BenchPeer *peers[BENCH_PEERS];
-    bool chooses; // on a card it has several kernels, and --kernel forces one by name
 } BenchOp;
 
 /* Tensors for build, on the device, freed after the case: normal numbers (or places below `below`).

@@ -16,6 +16,26 @@ static const BenchOp *const BENCHES[] = {
 
 enum { BENCH_COUNT = sizeof BENCHES / sizeof *BENCHES };
 
+/* A line a kernel that --kernel and the recipe's kernel.OP force: cards, types, sizes. */
+static void print_choice(const Op *op)
+{
+    OpKernel k;
+
+    for (int i = 0; op->kernels[DEVICE_CUDA](i, &k); i++) {
+        const char *between = "";
+        printf("      --kernel %s: compute capability %d.%d", k.name, k.oldest / 10, k.oldest % 10);
+        if (k.newest != k.oldest && k.newest)
+            printf(" to %d.%d", k.newest / 10, k.newest % 10);
+        printf("%s; ", k.newest ? "" : " and later");
+        for (Dtype t = F32; t < DTYPE_COUNT; t++)
+            if (k.dtypes >> t & 1) {
+                printf("%s%s", between, dtype_name(t));
+                between = ", ";
+            }
+        printf("%s%s\n", k.sizes[0] ? "; " : "", k.sizes);
+    }
+}
+
 static void print_kernels(const Bench *b, const BenchOp *o)
 {
     const Op *op = o->op;
@@ -25,7 +45,9 @@ static void print_kernels(const Bench *b, const BenchOp *o)
     if (op->forward[DEVICE_CUDA])
         printf("    cuda: %s (compute capability 8.0 and later)%s%s\n", op->name,
                o->backward.bytes && !op->backward[DEVICE_CUDA] ? ", forward alone" : "",
-               o->chooses ? "; --kernel forces one of several" : "");
+               op->kernels[DEVICE_CUDA] ? ", the first of these that can run" : "");
+    if (op->kernels[DEVICE_CUDA])
+        print_choice(op);
     for (int i = 0; i < BENCH_PEERS && o->peers[i]; i++)
         if (o->peers[i]->kinds >> b->device->kind & 1)
             printf("    --compare: %s\n", o->peers[i]->name);

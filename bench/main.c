@@ -251,8 +251,8 @@ static Status force_kernel(const Bench *b, const BenchOp *const found[], int cou
         return OK;
     if (count > 1)
         return fail(E_USAGE, "--kernel wants one operator, the pattern means %d", count);
-    if (found[0]->chooses && b->device->kind == DEVICE_CUDA)
-        return device_force_kernel(b->device, found[0]->op->name, b->options.kernel);
+    if (found[0]->op->kernels[b->device->kind])
+        return op_force_kernel(b->device, found[0]->op, b->options.kernel);
     return fail(E_USAGE, "--kernel: %s has one kernel on device %s", found[0]->op->name,
                 b->device->name);
 }

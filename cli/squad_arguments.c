@@ -38,13 +38,17 @@ static Status override_answers(const Arguments *a, SquadAnswerSettings *s)
 Status squad_arguments_open(const Arguments *a, const char *folder, bool answers, SquadModel *m)
 {
     const int64_t threads = arguments_int(a, "threads", 0);
-    SquadModelOptions o = {.device = arguments_text(a, "device", "auto"), .threads = (int)threads};
+    SquadModelOptions o = {.device = arguments_text(a, "device", "auto"),
+                           .threads = (int)threads,
+                           .kernel = arguments_text(a, "kernel.attention", "auto")};
     Status s = read_dtype(a, &o.dtype);
 
     if (!s && (threads < 0 || threads > 1024))
         s = fail(E_USAGE, "--threads is %lld, expected 0 to 1024", (long long)threads);
     if (!s)
         s = squad_model_open(folder, o, m);
+    if (!s && m->device->note)
+        fprintf(stderr, "note: %s\n", m->device->note);
     if (!s && m->note[0])
         fprintf(stderr, "%s: %s\n", folder, m->note);
     if (!s && answers)

@@ -11,6 +11,8 @@
 #define SQUAD_DEVICE_OPTIONS                                                  \
     {"device", OPTION_TEXT, "D", "cpu, cuda, cuda:N or auto (default auto)"}, \
         {"dtype", OPTION_TEXT, "T", "f32, bf16 or f16 (default f32)"},        \
+        {"kernel.attention", OPTION_TEXT, "NAME",                             \
+         "force a kernel that `cairn bench attention --list` names"},         \
     {                                                                         \
         "threads", OPTION_INT, "N", "threads of the host (default all)"       \
     }

@@ -298,6 +298,7 @@ const Op attention_op = {
     .reads_inputs = (1u << ATTENTION_INPUTS) - 1,
     .reads_outputs = 1,
     .random = true,
+    .kernels = {NULL, IF_CUDA(attention_kernels_cuda)},
 };
 
 Tensor *op_attention(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Rows *rows, const Rows *keys,

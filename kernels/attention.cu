@@ -37,6 +37,22 @@ extern "C" const AttentionKernel attention_kernels[] = {
     {},
 };
 
+/* The table for listings: names, cards, types, widths. */
+extern "C" bool attention_kernels_cuda(int i, OpKernel *out)
+{
+    const AttentionKernel *k = &attention_kernels[i];
+
+    if (!k->name)
+        return false;
+    *out = OpKernel{k->name, k->oldest, k->newest, k->dtypes, ""};
+    for (int w = 0; w < ATTENTION_WIDTHS && k->width[w]; w++)
+        snprintf(out->sizes + strlen(out->sizes), sizeof out->sizes - strlen(out->sizes), "%s%d",
+                 w ? ", " : "heads of ", k->width[w]);
+    if (!k->width[0])
+        snprintf(out->sizes, sizeof out->sizes, "heads up to %d", (int)ATTENTION_WIDEST);
+    return true;
+}
+
 /* Rows of every tensor of the pass start at multiples of 16 bytes. */
 static bool rows_are_aligned(const Call *c)
 {

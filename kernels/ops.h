@@ -227,6 +227,9 @@ void op_adamw(Graph *g, Tensor *master, Tensor *gradient, Tensor *m, Tensor *v, 
 #include "kernels/ops.def"
 #undef OP
 
+/* What those that choose among several kernels on CUDA offer (Op.kernels). */
+bool attention_kernels_cuda(int i, OpKernel *out);
+
 #ifdef __cplusplus
 }
 #endif

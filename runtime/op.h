@@ -39,6 +39,14 @@ typedef enum { FORWARD, BACKWARD } Pass;
 typedef struct Graph Graph;
 typedef struct Call Call;
 
+/* One of the kernels that an operator chooses among on a device. */
+typedef struct OpKernel {
+    const char *name;
+    int oldest, newest; // cards, by compute capability, 10 * major + minor; newest 0: no limit
+    uint32_t dtypes;    // bit per Dtype
+    char sizes[64];     // "heads of 64, 128"; or empty
+} OpKernel;
+
 typedef struct Op {
     const char *name;
     Status (*shape)(Call *c);
@@ -54,6 +62,9 @@ typedef struct Op {
     bool cheap;                   // RECOMPUTE_CHEAP runs it again rather than keep its output
     bool random;                  // gets a call site
     bool can_give_gradient_early; // a loss: forward can write the gradients, that of in[0] over it
+    /* Tells kernel i of those that it chooses among, best first; false behind the last. NULL: one
+     * kernel, no choice. */
+    bool (*kernels[DEVICE_KINDS])(int i, OpKernel *out);
 } Op;
 
 struct Call {
@@ -83,6 +94,11 @@ struct Call {
 /* For shape rules: a contiguous temporary, owned by the graph; NULL after the graph has failed. */
 Tensor *call_output(Call *c, int i, Dtype dtype, int ndim, const int64_t dim[]);
 Tensor *call_save(Call *c, int i, Dtype dtype, int ndim, const int64_t dim[]);
+
+/* device_force_kernel() for the value of kernel.<op> of a recipe: "auto" lets the operator choose.
+ * Errors: E_CONFIG for a name that the operator does not have on this device, with those it has.
+ * Whether the card can run it on given shapes is told when a graph is planned. */
+MUST_CHECK Status op_force_kernel(Device *d, const Op *op, const char *name);
 
 #ifdef WITH_CUDA
 #define IF_CUDA(function) function

@@ -33,8 +33,13 @@ typedef struct TrainerHooks {
 
 typedef struct Trainer Trainer;
 
-/* Records the model once to see which parameters are reached, lays them out, loads them, cuts all
- * updates of the run to know the largest, and sizes every arena. Nothing is written to disk. */
+/* Opens the device that the keys `device` and `threads` name and forces the kernels of `kernel.*`.
+ * Errors name the key. */
+MUST_CHECK Status trainer_open_device(const Config *c, Device **out);
+
+/* Records the model once to see which parameters are reached and whether the device can run it, lays
+ * them out, loads them, cuts all updates of the run to know the largest, and sizes every arena.
+ * Nothing is written to disk. */
 MUST_CHECK Status trainer_open(Device *d, Params *p, const Task *task, const Config *c,
                                TrainerHooks hooks, Trainer **out);
 void trainer_close(Trainer *t); // accepts NULL

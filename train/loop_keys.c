@@ -65,6 +65,8 @@ const Key loop_keys[] = {
      .help = "cpu, cuda, cuda:N, or auto: the first GPU, else the CPU."},
     {"dtype", KEY_CHOICE, "f32", .choices = "f32|bf16|f16", .flags = KEY_ALTERS_BITS,
      .help = "Storage of matrices and activations; arithmetic and masters are F32."},
+    {"kernel.attention", KEY_TEXT, "auto", .flags = KEY_ALTERS_BITS,
+     .help = "Forces a kernel that `cairn bench attention --list` names; auto: Cairn chooses."},
     {"threads", KEY_INT, "0", .least = 0, .most = 1024,
      .help = "Of the host; 0: all processors this process may use."},
     {"recompute", KEY_CHOICE, "none", .choices = "none|cheap|block",

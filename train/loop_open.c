@@ -2,6 +2,8 @@
  * graphs. */
 #include "train/loop_parts.h"
 
+#include "kernels/ops.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -82,7 +84,24 @@ static void exclude_from_decay(Trainer *t)
     }
 }
 
-/* Records one micro-batch of two rows, only to see which parameters the loss reaches. */
+Status trainer_open_device(const Config *c, Device **out)
+{
+    Device *d = NULL;
+    Status s = device_open(config_text(c, "device"), (int)config_int(c, "threads"), &d);
+
+    if (s)
+        return s;
+    s = op_force_kernel(d, &attention_op, config_text(c, "kernel.attention"));
+    if (s) {
+        device_close(d);
+        return fail_within(s, "%s", config_origin(c, "kernel.attention"));
+    }
+    *out = d;
+    return OK;
+}
+
+/* Records one micro-batch of two rows, to see which parameters the loss reaches and, before any
+ * weights are read, whether the device has a kernel for each instruction. */
 static Status lay_out_parameters(Trainer *t)
 {
     Graph *g = graph_new(t->device, (GraphOptions){.training = true});
@@ -95,6 +114,8 @@ static Status lay_out_parameters(Trainer *t)
     Status s = graph_backward(g, loss, NULL);
     if (!s)
         s = params_layout(t->params, g, false);
+    if (!s)
+        s = graph_plan(g);
     graph_free(g);
     for (int i = 0; i < params_count(t->params) && !s && params_unreached(t->params); i++)
         if (params_is_unreached(t->params, i))

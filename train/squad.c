@@ -222,17 +222,17 @@ static Status task_save(void *state, const char *folder, const TaskScores *score
 static Status open_run(SquadRun *r)
 {
     const Config *c = r->config;
-    Status s = open_model(r);
+    Status s = trainer_open_device(c, &r->device);
 
+    if (!s)
+        say(r, "note: %s", r->device->note);
+    if (!s)
+        s = open_model(r);
     if (!s)
         s = open_data(r, "train_data", "max_train_samples", true, &r->train, &r->train_features);
     if (!s && config_is_set(c, "validation_data"))
         s = open_data(r, "validation_data", "max_validation_samples", false, &r->validation,
                       &r->validation_features);
-    if (!s)
-        s = device_open(config_text(c, "device"), (int)config_int(c, "threads"), &r->device);
-    if (!s && r->device->note)
-        say(r, "note: %s", r->device->note);
     if (!s && !(r->params = params_new(r->device, r->dtype)))
         s = fail(E_MEMORY, "no memory for parameters");
     if (!s)

@@ -38,18 +38,27 @@ static Status check_length(const SquadOptions *o, const BertConfig *c, const cha
     return OK;
 }
 
-static Status open_weights(const char *folder, const BertConfig *c, Dtype dtype, SquadModel *m)
+static Status open_device(SquadModelOptions o, SquadModel *m)
 {
-    WeightReport report = {0};
+    Status s = device_open(o.device, o.threads, &m->device);
 
+    return s ? s : op_force_kernel(m->device, &attention_op, o.kernel);
+}
+
+static Status open_parameters(const BertConfig *c, Dtype dtype, SquadModel *m)
+{
     m->params = params_new(m->device, dtype);
     if (!m->params)
         return fail(E_MEMORY, "no memory for parameters");
     Status s = bert_new(c, m->params, 2, &m->bert);
-    if (!s)
-        s = params_layout(m->params, NULL, true);
-    if (!s)
-        s = weights_read(folder, bert_names(m->bert), m->params, &report);
+    return s ? s : params_layout(m->params, NULL, true);
+}
+
+static Status read_weights(const char *folder, SquadModel *m)
+{
+    WeightReport report = {0};
+    Status s = weights_read(folder, bert_names(m->bert), m->params, &report);
+
     if (!s && report.drawn)
         s = fail(
             E_FORMAT,
@@ -78,9 +87,9 @@ static Status open_all(const char *folder, SquadModelOptions o, SquadModel *m)
     if (!s)
         s = check_length(&m->options, &c, folder);
     if (!s)
-        s = device_open(o.device, o.threads, &m->device);
+        s = open_device(o, m);
     if (!s)
-        s = open_weights(folder, &c, o.dtype, m);
+        s = open_parameters(&c, o.dtype, m);
     if (s)
         return s;
     BatchShape capacity = most;
@@ -93,7 +102,9 @@ static Status open_all(const char *folder, SquadModelOptions o, SquadModel *m)
     if (!s)
         s = squad_forward_open(m->device, m->bert, o.dtype, m->batches, m->graphs, capacity,
                                &m->forward);
-    return s ? s : graphs_reserve(m->graphs);
+    if (!s)
+        s = graphs_reserve(m->graphs); // asks the device before the weights are read
+    return s ? s : read_weights(folder, m);
 }
 
 Status squad_model_open(const char *folder, SquadModelOptions o, SquadModel *out)

@@ -39,6 +39,7 @@ typedef struct SquadModel {
 typedef struct SquadModelOptions {
     const char *device; // "cpu", "auto", ...
     int threads;        // 0: all
+    const char *kernel; // of attention; "auto": Cairn chooses
     Dtype dtype;
 } SquadModelOptions;
 

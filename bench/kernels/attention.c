@@ -30,6 +30,5 @@ const BenchOp bench_attention = {
     .forward = {"2*B*T*(H+KV)*D*s", "4*B*T*T*H*D/(1+causal)"},
     .backward = {"4*B*T*(H+KV)*D*s", "10*B*T*T*H*D/(1+causal)"},
     .f32_products = true,
-    .chooses = true,
     .build = build,
 };

@@ -155,6 +155,10 @@ printf 'batch_size: twelve\n' >bad.yaml
 refuse 2 "bad.yaml:1: batch_size*twelve*" train bad.yaml
 refuse 2 "command line: epochs excludes max_steps (command line); set one of them" "${train[@]}" epochs=1 max_steps=3
 refuse 2 "*device tpu*" "${train[@]}" device=tpu
+refuse 2 "command line: kernel.attention: f32: device cpu has one kernel of attention, *; leave kernel.attention out" \
+    "${train[@]}" device=cpu kernel.attention=f32
+refuse 2 "kernel.attention: f32: device cpu has one kernel of attention, *; leave kernel.attention out" \
+    "${ask[@]}" --device cpu --kernel.attention f32
 printf 'x' >file
 refuse 1 "file*" "${train[@]:0:7}" output_dir=file/run
 

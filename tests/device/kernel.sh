@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# kernel.attention=NAME and --kernel on the device $CAIRN_TEST_DEVICE: a kernel that can run gives what
+# the choice gives; one that cannot, or that there is not, is told before any weights are read.
+. "$CAIRN_SOURCE/tests/script.sh"
+export CAIRN_CACHE=$top/cache HF_HUB_OFFLINE=1
+device=$CAIRN_TEST_DEVICE
+cd "$top" || exit 1
+if ! "$CAIRN" bench tanh --device "$device" --shape N=8,C=8 --repeats 1 >out 2>err; then
+    tail -n 1 err
+    exit 77
+fi
+
+questions 0 16 >train.jsonl
+cp -r "$CAIRN_SOURCE/tests/fixtures/bert-question-answering" model
+chmod -R u+w model
+printf '%s\n' 'task: squad' 'model: model' 'train_data: train.jsonl' 'max_seq_length: 40' \
+    'doc_stride: 8' 'batch_size: 8' 'max_steps: 2' 'learning_rate: 1e-3' 'dtype: bf16' >tiny.yaml
+keys=(train tiny.yaml device="$device")
+
+# Heads of the model are 16 wide: the kernel f32 is the one that can, so naming it changes nothing.
+run 0 "${keys[@]}" output_dir=chosen
+run 0 "${keys[@]}" output_dir=forced kernel.attention=f32
+cmp -s chosen/model/model.safetensors forced/model/model.safetensors || bad "other weights by name"
+grep -q '^kernel.attention: f32$' forced/recipe.yaml || bad "recipe.yaml does not say the kernel"
+run 2 "${keys[@]}" output_dir=forced resume=true
+[[ $err == *kernel.attention* ]] || bad "a run goes on with another kernel"
+echo "A king built it." >passage.txt
+ask=(ask forced/model --passage passage.txt --question "Who built it?" --device "$device" --json)
+run 0 "${ask[@]}"
+chosen=$out
+run 0 "${ask[@]}" --kernel.attention f32
+[ "$out" = "$chosen" ] || bad "ask: another answer by name"
+
+# What cannot be: one sentence, whatever the weights hold.
+printf x >model/model.safetensors
+printf x >forced/model/model.safetensors
+refuse() { # CODE SENTENCE ARGUMENT ...
+    local code=$1 sentence=$2
+    shift 2
+    run "$code" "$@"
+    # shellcheck disable=SC2053
+    [[ -z $out && "$(tail -n 1 err)" == "cairn $1: "$sentence && $(grep -c '^cairn ' err) = 1 ]] ||
+        bad "cairn $*: want $sentence"
+    [ ! -e run ] || bad "cairn $*: leaves something"
+}
+refuse 2 "command line: kernel.attention: flash is not one of auto, *sm80, f32" \
+    "${keys[@]}" output_dir=run kernel.attention=flash
+refuse 1 "*attention kernel sm80: has no form for heads of width 16; leave kernel.attention out *" \
+    "${keys[@]}" output_dir=run kernel.attention=sm80
+refuse 1 "*attention kernel sm80: has no form for f32; leave kernel.attention out *" \
+    "${keys[@]}" output_dir=run kernel.attention=sm80 dtype=f32
+refuse 1 "*attention kernel sm80: has no form for f32; leave kernel.attention out *" \
+    "${ask[@]}" --kernel.attention sm80
+refuse 2 "kernel.attention: flash is not one of auto, *sm80, f32" "${ask[@]}" --kernel.attention flash
+
+# The table, and one row forced by name.
+run 0 bench attention --list --device "$device"
+[[ $out == *"--kernel sm80: compute capability 8.0 and later; bf16, f16; heads of 32, 64, 80, 96, 128, 256"*"--kernel f32: compute capability 8.0 and later; f32, bf16, f16; heads up to 256"* ]] ||
+    bad "--list: kernels of attention"
+run 0 bench attention --device "$device" --shape B=1,T=8,H=1,D=32 --dtype bf16 --pass forward \
+    --repeats 1 --kernel sm80 --json
+[[ $out == *'"kernel": "sm80"'* ]] || bad "the row does not name its kernel"
+refuse 2 "kernel.attention: flash is not one of auto, *" bench attention --device "$device" --kernel flash
+refuse 2 "--kernel: tanh has one kernel on device $device" bench tanh --device "$device" --kernel f32
+[ $failures = 0 ]
