@@ -49,8 +49,7 @@ static bool same_case(const Row *r, const Earlier *e)
 
     return !strcmp(r->bench->op->name, e->op) && !strcmp(r->library, e->library) &&
            !strcmp(r->pass == FORWARD ? "forward" : "backward", e->pass) &&
-           !strcmp(dtype_name(r->shape.dtype), e->dtype) &&
-           !strcmp(shape_text(&r->shape, shape), e->shape);
+           !strcmp(r->type, e->dtype) && !strcmp(shape_text(&r->shape, shape), e->shape);
 }
 
 /* *found: the row of the file; its op is NULL where there is none. */

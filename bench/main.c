@@ -30,17 +30,19 @@ static Status read_pass(const char *text, bool pass[2])
                : fail(E_USAGE, "--pass wants forward, backward or both, not '%s'", text);
 }
 
-static Status read_dtype(const char *text, bool dtype[DTYPE_COUNT])
+static Status read_dtype(const char *text, BenchOptions *o)
 {
     if (!text) {
-        dtype[F32] = dtype[BF16] = true;
+        o->dtype[F32] = o->dtype[BF16] = true;
         return OK;
     }
     for (Dtype t = F32; t <= F16; t++)
-        dtype[t] = !strcmp(text, dtype_name(t));
-    return dtype[F32] || dtype[BF16] || dtype[F16]
+        o->dtype[t] = !strcmp(text, dtype_name(t));
+    o->tf32 = !strcmp(text, "tf32");
+    o->dtype[F32] |= o->tf32;
+    return o->dtype[F32] || o->dtype[BF16] || o->dtype[F16]
                ? OK
-               : fail(E_USAGE, "--dtype wants f32, bf16 or f16, not '%s'", text);
+               : fail(E_USAGE, "--dtype wants f32, bf16, f16 or tf32, not '%s'", text);
 }
 
 static Status read_options(const Arguments *a, BenchOptions *o)
@@ -65,7 +67,7 @@ static Status read_options(const Arguments *a, BenchOptions *o)
     if (o->seconds <= 0 || o->seconds > 600)
         return fail(E_USAGE, "--seconds wants more than 0 and at most 600, not %g", o->seconds);
     Status s = read_pass(arguments_text(a, "pass", "both"), o->pass);
-    return s ? s : read_dtype(arguments_text(a, "dtype", NULL), o->dtype);
+    return s ? s : read_dtype(arguments_text(a, "dtype", NULL), o);
 }
 
 static Status add_row(Bench *b, Row r)
@@ -143,6 +145,7 @@ static Status run_case(Bench *b, const BenchOp *o, const BenchShape *k)
     for (Pass p = FORWARD; p <= BACKWARD && !s; p++) {
         Row r = {.bench = o,
                  .library = "cairn",
+                 .type = type_name(b->device, k->dtype),
                  .shape = *k,
                  .pass = p,
                  .formula = p == FORWARD ? o->forward : o->backward};
@@ -289,6 +292,9 @@ static Status bench_open(Bench *b, const Arguments *a)
                         &b->device);
     if (s)
         return s;
+    const char *note = b->options.tf32 ? device_take_tf32(b->device) : NULL;
+    if (note)
+        fprintf(stderr, "note: %s\n", note);
     machine_read(b->device, &b->machine);
     b->cache = b->device->kind == DEVICE_CPU         ? cpu_cache()
                : strcmp(b->device->name, "emulated") ? CARD_CACHE

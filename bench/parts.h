@@ -23,6 +23,7 @@ typedef struct BenchOptions {
     const char *pattern, *shape, *kernel, *against, *plot;
     bool pass[2];            // by Pass
     bool dtype[DTYPE_COUNT]; // which storage types
+    bool tf32;               // F32, products in TF32 where the device has it
     bool causal, compare, json;
     int repeats;    // samples; 0: by time
     double seconds; // of samples, where repeats is 0
@@ -33,6 +34,7 @@ typedef struct BenchOptions {
 typedef struct Row {
     const BenchOp *bench;
     const char *library; // "cairn" or the peer's name
+    const char *type;    // "f32", "tf32", ...
     BenchShape shape;
     Pass pass;
     BenchCost formula;
@@ -85,6 +87,9 @@ MUST_CHECK Status measure_op(Bench *b, const BenchOp *o, const BenchShape *k, co
 /* E_DEVICE where the peer does not do this. */
 MUST_CHECK Status measure_peer(Bench *b, const BenchPeer *peer, const BenchShape *k, Pass pass,
                                double bytes, Measured *out);
+
+/* A storage type's name; of F32 "tf32" where products are in TF32. */
+const char *type_name(const Device *d, Dtype t);
 
 /* "layernorm N=4096,C=768 f32 forward", for messages and labels. */
 enum { ROW_NAME_ROOM = 256 };

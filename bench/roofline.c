@@ -196,7 +196,7 @@ static void draw_ceilings(Picture *p)
         fprintf(p->f,
                 "<text class=\"roofname\" x=\"%.0f\" y=\"%.1f\" text-anchor=\"start\">%s products "
                 "%s</text>\n",
-                name, line, dtype_name(t), rate_text(text, l->rate[t], "FLOP/s"));
+                name, line, type_name(p->bench->device, t), rate_text(text, l->rate[t], "FLOP/s"));
     }
 }
 
@@ -320,7 +320,7 @@ static void draw_names(const Picture *p, int places)
                 LEFT + number / lines * (RIGHT - LEFT) / COLUMNS,
                 HEIGHT + 10 + number % lines * (LINE + 2), number + 1);
         print_text(p->f, label);
-        fprintf(p->f, " %s</text>\n", dtype_name(r->shape.dtype));
+        fprintf(p->f, " %s</text>\n", r->type);
         number++;
     }
 }
@@ -355,7 +355,8 @@ static void draw_key(const Picture *p)
             fprintf(p->f,
                     "<circle class=\"%s\" cx=\"%d\" cy=\"%d\" r=\"4\"/><text x=\"%d\" "
                     "y=\"%d\">%s</text>\n",
-                    dtype_name(t), x + 4, HEIGHT - 20, x + 14, HEIGHT - 16, dtype_name(t));
+                    dtype_name(t), x + 4, HEIGHT - 20, x + 14, HEIGHT - 16,
+                    type_name(p->bench->device, t));
             x += 64;
         }
     fprintf(p->f,

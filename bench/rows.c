@@ -15,14 +15,19 @@ static const char *pass_name(Pass p)
     return p == FORWARD ? "forward" : "backward";
 }
 
+const char *type_name(const Device *d, Dtype t)
+{
+    return t == F32 && d->tf32 ? "tf32" : dtype_name(t);
+}
+
 char *row_name(const Row *r, char text[ROW_NAME_ROOM])
 {
     char shape[SHAPE_ROOM];
     const bool ours = !strcmp(r->library, "cairn");
 
     snprintf(text, ROW_NAME_ROOM, "%s %s %s %s%s%s", r->bench->op->name,
-             shape_text(&r->shape, shape), dtype_name(r->shape.dtype), pass_name(r->pass),
-             ours ? "" : " by ", ours ? "" : r->library);
+             shape_text(&r->shape, shape), r->type, pass_name(r->pass), ours ? "" : " by ",
+             ours ? "" : r->library);
     return text;
 }
 
@@ -57,7 +62,7 @@ void rows_begin(const Bench *b)
            *m->driver ? ", driver " : "", m->driver, b->limits.copy * 1e-9);
     for (Dtype t = F32; t <= F16; t++)
         if (b->limits.rate[t] > 0)
-            printf(", %s products %.0f GFLOP/s", dtype_name(t), b->limits.rate[t] * 1e-9);
+            printf(", %s products %.0f GFLOP/s", type_name(b->device, t), b->limits.rate[t] * 1e-9);
     printf("\n\n%-18s %-5s %-8s %-30s %9s %7s %8s %9s %6s\n", "operator", "type", "pass", "shape",
            "median", "spread", "GB/s", "GFLOP/s", "limit");
 }
@@ -69,10 +74,10 @@ static void print_line(const Row *r)
     const Timing *t = &r->timing;
 
     snprintf(name, sizeof name, "%s%s", ours ? "" : "  ", ours ? r->bench->op->name : r->library);
-    printf("%-18s %-5s %-8s %-30s %9s %6.1f%% %8.1f %9.1f %5.1f%%\n", name,
-           dtype_name(r->shape.dtype), pass_name(r->pass), shape_text(&r->shape, shape),
-           time_text(median, t->median), 100 * (t->high - t->low) / t->median,
-           r->bytes / t->median * 1e-9, r->flops / t->median * 1e-9, 100 * row_share(r));
+    printf("%-18s %-5s %-8s %-30s %9s %6.1f%% %8.1f %9.1f %5.1f%%\n", name, r->type,
+           pass_name(r->pass), shape_text(&r->shape, shape), time_text(median, t->median),
+           100 * (t->high - t->low) / t->median, r->bytes / t->median * 1e-9,
+           r->flops / t->median * 1e-9, 100 * row_share(r));
 }
 
 static json_t *text_or_null(const char *text)
@@ -97,13 +102,13 @@ static json_t *row_measured(const Bench *b, const Row *r)
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:f, s:s, s:f, s:s, s:f, "
         "s:f, s:f, s:o, s:f, s:f}",
         "operator", r->bench->op->name, "library", r->library, "pass", pass_name(r->pass), "shape",
-        shape_text(&r->shape, shape), "dtype", dtype_name(r->shape.dtype), "kernel", r->kernel,
-        "median_ms", t->median * 1e3, "p10_ms", t->low * 1e3, "p90_ms", t->high * 1e3, "samples",
-        t->samples, "calls_per_sample", t->group, "buffers", r->buffers, "bytes", r->bytes,
-        "bytes_formula", r->formula.bytes, "flops", r->flops, "flops_formula", r->formula.flops,
-        "bytes_per_second", r->bytes / t->median, "flops_per_second", r->flops / t->median,
-        "copy_bytes_per_second", b->limits.copy, "matrix_flops_per_second", number_or_null(rate),
-        "limit_ms", r->limit * 1e3, "share", row_share(r));
+        shape_text(&r->shape, shape), "dtype", r->type, "kernel", r->kernel, "median_ms",
+        t->median * 1e3, "p10_ms", t->low * 1e3, "p90_ms", t->high * 1e3, "samples", t->samples,
+        "calls_per_sample", t->group, "buffers", r->buffers, "bytes", r->bytes, "bytes_formula",
+        r->formula.bytes, "flops", r->flops, "flops_formula", r->formula.flops, "bytes_per_second",
+        r->bytes / t->median, "flops_per_second", r->flops / t->median, "copy_bytes_per_second",
+        b->limits.copy, "matrix_flops_per_second", number_or_null(rate), "limit_ms", r->limit * 1e3,
+        "share", row_share(r));
 }
 
 static json_t *row_machine(const Bench *b, const Row *r)

@@ -18,7 +18,7 @@ static const Option OPTIONS[] = {
     {"pass", OPTION_TEXT, "PASS", "forward, backward or both (where not given)"},
     {"kernel", OPTION_TEXT, "NAME", "force this kernel of the operator"},
     {"device", OPTION_TEXT, "DEVICE", "auto (where not given), cpu, cuda, cuda:N, emulated"},
-    {"dtype", OPTION_TEXT, "TYPE", "f32, bf16 or f16; f32 and bf16 where not given"},
+    {"dtype", OPTION_TEXT, "TYPE", "f32, bf16, f16 or tf32; f32 and bf16 where not given"},
     {"causal", OPTION_FLAG, NULL, "the same as the shape key causal=1"},
     {"compare", OPTION_FLAG, NULL, "the same work by other libraries, in the same run"},
     {"against", OPTION_TEXT, "FILE.json", "ratios to an earlier run; exit 1 where one is slower"},

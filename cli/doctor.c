@@ -111,10 +111,11 @@ static void tell_card(Device *d)
     printf("CUDA          %s\n", text);
     if (d->table->memory(d, &left) == OK)
         printf("              %.1f GiB of its memory can be allocated\n", (double)left / (1 << 30));
+    const char *tf32 = device_take_tf32(d) ? "" : ", tf32";
     if (gemm_make(&plan, d, probe))
         printf("missing       %s\n", status_text());
     else
-        printf("              ready\n");
+        printf("              ready for dtype f32%s, bf16, f16\n", tf32);
     gemm_free(plan);
 }
 

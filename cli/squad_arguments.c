@@ -4,17 +4,28 @@
 #include <stdio.h>
 #include <string.h>
 
-static Status read_dtype(const Arguments *a, Dtype *out)
+static Status read_dtype(const Arguments *a, SquadModelOptions *o)
 {
-    static const Dtype known[] = {F32, BF16, F16};
     const char *text = arguments_text(a, "dtype", "f32");
 
-    for (int i = 0; i < 3; i++)
-        if (!strcmp(text, dtype_name(known[i]))) {
-            *out = known[i];
+    o->tf32 = !strcmp(text, "tf32");
+    if (o->tf32)
+        return OK;
+    for (o->dtype = F32; o->dtype <= F16; o->dtype++)
+        if (!strcmp(text, dtype_name(o->dtype)))
             return OK;
-        }
-    return fail(E_USAGE, "--dtype is %s, expected f32, bf16 or f16", text);
+    return fail(E_USAGE, "--dtype is %s, expected f32, bf16, f16 or tf32", text);
+}
+
+/* Where the device differs from what was asked. */
+static void say_notes(const char *folder, const SquadModel *m)
+{
+    if (m->device->note)
+        fprintf(stderr, "note: %s\n", m->device->note);
+    if (m->tf32_note)
+        fprintf(stderr, "note: %s\n", m->tf32_note);
+    if (m->note[0])
+        fprintf(stderr, "%s: %s\n", folder, m->note);
 }
 
 static Status override_answers(const Arguments *a, SquadAnswerSettings *s)
@@ -41,16 +52,14 @@ Status squad_arguments_open(const Arguments *a, const char *folder, bool answers
     SquadModelOptions o = {.device = arguments_text(a, "device", "auto"),
                            .threads = (int)threads,
                            .kernel = arguments_text(a, "kernel.attention", "auto")};
-    Status s = read_dtype(a, &o.dtype);
+    Status s = read_dtype(a, &o);
 
     if (!s && (threads < 0 || threads > 1024))
         s = fail(E_USAGE, "--threads is %lld, expected 0 to 1024", (long long)threads);
     if (!s)
         s = squad_model_open(folder, o, m);
-    if (!s && m->device->note)
-        fprintf(stderr, "note: %s\n", m->device->note);
-    if (!s && m->note[0])
-        fprintf(stderr, "%s: %s\n", folder, m->note);
+    if (!s)
+        say_notes(folder, m);
     if (!s && answers)
         s = override_answers(a, &m->options.answers);
     return s;

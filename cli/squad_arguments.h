@@ -10,7 +10,7 @@
 /* The rows of an option table that they share. */
 #define SQUAD_DEVICE_OPTIONS                                                  \
     {"device", OPTION_TEXT, "D", "cpu, cuda, cuda:N or auto (default auto)"}, \
-        {"dtype", OPTION_TEXT, "T", "f32, bf16 or f16 (default f32)"},        \
+        {"dtype", OPTION_TEXT, "T", "f32, bf16, f16 or tf32 (default f32)"},  \
         {"kernel.attention", OPTION_TEXT, "NAME",                             \
          "force a kernel that `cairn bench attention --list` names"},         \
     {                                                                         \

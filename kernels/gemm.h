@@ -9,7 +9,8 @@
  * Where the processor multiplies BF16 (AVX512-BF16 or AMX, as oneDNN sees it) BF16 operands go to
  * it as they are. In all other cases (BF16 elsewhere, F16, an F32 matrix times a BF16 one) operands
  * are widened to F32 in scratch, block of rows by block of rows, b whole, and multiplied as F32. A
- * GPU multiplies BF16 and F16 as they are, and widens only where a and b differ.
+ * GPU multiplies BF16 and F16 as they are, and widens only where a and b differ; F32 it multiplies
+ * as TF32 where the device was told so (device_take_tf32).
  */
 #ifndef KERNELS_GEMM_H
 #define KERNELS_GEMM_H

@@ -4,7 +4,7 @@
  * its first operand and the bias runs along its rows. A plan keeps the descriptors and the first
  * answer of the heuristic for a fixed workspace among schemes whose sums have a fixed order; it is
  * never chosen by timing. Two answers: for operands aligned to 16 bytes, and for others; which one
- * runs depends on addresses alone. F32 is F32: no TF32.
+ * runs depends on addresses alone. F32 is F32, unless the device was told to take TF32.
  *
  * What the library does not take (a and b of different types, a narrow c of F32 operands, a bias of
  * another type than c) is converted in scratch first, c after.
@@ -102,7 +102,9 @@ static cublasStatus_t make_product(GemmCublas *p)
     const cublasOperation_t first = p->g.b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasOperation_t second = p->g.a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-    cublasStatus_t s = l->product_create(&p->product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    const bool tf32 = p->used[A] == F32 && p->device->tf32;
+    cublasStatus_t s = l->product_create(
+        &p->product, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F);
 
     if (!s)
         s = l->product_set(p->product, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first);

@@ -101,6 +101,12 @@ Status device_library(Device *d, const DeviceLibrary *library, void **handle)
     return fail(E_DEVICE, "device %s: more than %d libraries", d->name, DEVICE_LIBRARIES);
 }
 
+const char *device_take_tf32(Device *d)
+{
+    d->tf32 = d->kind == DEVICE_CUDA && strcmp(d->name, "emulated") != 0;
+    return d->tf32 ? NULL : "dtype tf32 is f32 on this device: only a GPU multiplies in TF32";
+}
+
 size_t arena_round(size_t bytes)
 {
     return (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;

@@ -85,6 +85,7 @@ struct Device {
     char *note;       // where "auto" took the CPU: why no GPU; else NULL
     int index;        // which card
     int threads;      // of the host, for our loops and the libraries'; fixed
+    bool tf32;        // plans of F32 products made from now on take TF32
     const DeviceTable *table;
     void *state;
     const DeviceLibrary *library[DEVICE_LIBRARIES];
@@ -108,6 +109,11 @@ const char *device_forced_kernel(const Device *d, const char *op); // NULL: none
 /* A word for reports and checkpoints: "cpu avx512_bf16, 2 threads", "cuda:0 NVIDIA H100 80GB HBM3,
  * compute capability 9.0, driver for CUDA 13.0" and the like. */
 void device_describe(const Device *d, char *text, size_t room);
+
+/* Dense products of F32 that are planned from now on may round their operands to TF32 (10 bits of
+ * mantissa), which a GPU multiplies faster; sums and storage stay F32. Returns NULL, or where the
+ * device has no TF32 a sentence that says so: then F32 stays F32. */
+const char *device_take_tf32(Device *d);
 
 /* One block of device memory that is given out by offset and lives until it is closed. */
 typedef struct Arena {

@@ -33,9 +33,10 @@ typedef struct TrainerHooks {
 
 typedef struct Trainer Trainer;
 
-/* Opens the device that the keys `device` and `threads` name and forces the kernels of `kernel.*`.
- * Errors name the key. */
-MUST_CHECK Status trainer_open_device(const Config *c, Device **out);
+/* Opens the device that the keys `device` and `threads` name, for `dtype`, and forces the kernels of
+ * `kernel.*`; says where it differs from what was asked. Errors name the key. */
+MUST_CHECK Status trainer_open_device(const Config *c, TrainerHooks hooks, Device **out);
+Dtype trainer_dtype(const Config *c); // storage: of tf32 that is F32
 
 /* Records the model once to see which parameters are reached and whether the device can run it, lays
  * them out, loads them, cuts all updates of the run to know the largest, and sizes every arena.

@@ -63,8 +63,9 @@ const Key loop_keys[] = {
      .help = "A line of metrics every so many updates."},
     {"device", KEY_TEXT, "auto",
      .help = "cpu, cuda, cuda:N, or auto: the first GPU, else the CPU."},
-    {"dtype", KEY_CHOICE, "f32", .choices = "f32|bf16|f16", .flags = KEY_ALTERS_BITS,
-     .help = "Storage of matrices and activations; arithmetic and masters are F32."},
+    {"dtype", KEY_CHOICE, "f32", .choices = "f32|bf16|f16|tf32", .flags = KEY_ALTERS_BITS,
+     .help = "Storage of matrices and activations; arithmetic and masters are F32. tf32: stored as "
+             "F32, a GPU's dense products in TF32."},
     {"kernel.attention", KEY_TEXT, "auto", .flags = KEY_ALTERS_BITS,
      .help = "Forces a kernel that `cairn bench attention --list` names; auto: Cairn chooses."},
     {"threads", KEY_INT, "0", .least = 0, .most = 1024,

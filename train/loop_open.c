@@ -65,7 +65,7 @@ static OptimizerOptions read_optimizer(const Config *c)
                                                      ? config_bool(c, "bias_correction")
                                                      : !original,
                               .max_grad_norm = (float)config_real(c, "max_grad_norm"),
-                              .loss_scaling = !strcmp(config_text(c, "dtype"), "f16")};
+                              .loss_scaling = trainer_dtype(c) == F16};
 }
 
 static void exclude_from_decay(Trainer *t)
@@ -84,7 +84,23 @@ static void exclude_from_decay(Trainer *t)
     }
 }
 
-Status trainer_open_device(const Config *c, Device **out)
+/* In the order of the key's choices. */
+enum { CHOICE_TF32 = F16 + 1 };
+
+Dtype trainer_dtype(const Config *c)
+{
+    const int choice = config_choice(c, "dtype");
+
+    return choice == CHOICE_TF32 ? F32 : (Dtype)choice;
+}
+
+static void say(TrainerHooks hooks, const char *note)
+{
+    if (hooks.messages && note)
+        fprintf(hooks.messages, "note: %s\n", note);
+}
+
+Status trainer_open_device(const Config *c, TrainerHooks hooks, Device **out)
 {
     Device *d = NULL;
     Status s = device_open(config_text(c, "device"), (int)config_int(c, "threads"), &d);
@@ -96,6 +112,9 @@ Status trainer_open_device(const Config *c, Device **out)
         device_close(d);
         return fail_within(s, "%s", config_origin(c, "kernel.attention"));
     }
+    say(hooks, d->note);
+    if (config_choice(c, "dtype") == CHOICE_TF32)
+        say(hooks, device_take_tf32(d));
     *out = d;
     return OK;
 }

@@ -54,7 +54,7 @@ static void read_options(SquadRun *r)
                     .max_answer_length = (int32_t)config_int(c, "max_answer_length"),
                     .version_2_with_negative = config_bool(c, "version_2_with_negative"),
                     .null_score_diff_threshold = config_real(c, "null_score_diff_threshold")}};
-    r->dtype = (Dtype)config_choice(c, "dtype");
+    r->dtype = trainer_dtype(c);
 }
 
 static Status open_model(SquadRun *r)
@@ -222,10 +222,8 @@ static Status task_save(void *state, const char *folder, const TaskScores *score
 static Status open_run(SquadRun *r)
 {
     const Config *c = r->config;
-    Status s = trainer_open_device(c, &r->device);
+    Status s = trainer_open_device(c, r->hooks, &r->device);
 
-    if (!s)
-        say(r, "note: %s", r->device->note);
     if (!s)
         s = open_model(r);
     if (!s)

@@ -42,6 +42,8 @@ static Status open_device(SquadModelOptions o, SquadModel *m)
 {
     Status s = device_open(o.device, o.threads, &m->device);
 
+    if (!s)
+        m->tf32_note = o.tf32 ? device_take_tf32(m->device) : NULL;
     return s ? s : op_force_kernel(m->device, &attention_op, o.kernel);
 }
 

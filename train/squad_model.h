@@ -33,7 +33,8 @@ typedef struct SquadModel {
     Graphs *graphs;
     SquadForward *forward;
     SquadOptions options;
-    char note[1400]; // for the user; or ""
+    char note[1400];       // for the user; or ""
+    const char *tf32_note; // why there is no TF32 where it was asked for; else NULL
 } SquadModel;
 
 typedef struct SquadModelOptions {
@@ -41,6 +42,7 @@ typedef struct SquadModelOptions {
     int threads;        // 0: all
     const char *kernel; // of attention; "auto": Cairn chooses
     Dtype dtype;
+    bool tf32; // with F32: a GPU's products in TF32
 } SquadModelOptions;
 
 /* Opens a fine-tuned model. E_FORMAT where it has no qa_outputs. */

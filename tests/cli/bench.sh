@@ -38,6 +38,9 @@ grep -q '"shape": "B=2,T=4,H=2,D=8,KV=2,causal=1", "dtype": "f16".*"flops": 1024
 run 0 linear --shape N=8,C=16,O=4 --dtype f32 --compare "${tiny[@]}" --plot roof.svg
 [[ $out == *"operator"*"median"*"limit"*"linear"*"product alone"* && $(wc -l <out) -ge 8 ]] || bad "table"
 [[ $out == *OpenBLAS* || $err == *"found no OpenBLAS"* ]] || bad "OpenBLAS neither measured nor told"
+run 0 linear --shape N=8,C=16,O=4 --dtype tf32 --pass forward --json "${tiny[@]}"
+[[ $err == "note: dtype tf32 is f32 on this device: only a GPU multiplies in TF32" ]] || bad "tf32: no note"
+[ "$(grep -c '"dtype": "f32"' out)" = 1 ] || bad "tf32 on the CPU is no row of f32"
 run 0 tanh --shape N=4,C=4 --pass forward --dtype f32 --compare "${tiny[@]}"
 [[ $err == *"note: tanh: no other library here does this on device cpu"* ]] || bad "no peer"
 
@@ -105,14 +108,14 @@ misuse "shape key N wants a number, not ''" add --shape N --device cpu
 misuse "--shape gives N twice" add --shape N=1,N=2 --device cpu
 misuse "add has no shape key 'causal'" add --causal --device cpu
 misuse "--pass wants forward, backward or both, not 'sideways'" --pass sideways
-misuse "--dtype wants f32, bf16 or f16, not 'int4'" --dtype int4
+misuse "--dtype wants f32, bf16, f16 or tf32, not 'int4'" --dtype int4
 misuse "--kernel wants one operator" --kernel simple --device cpu
 misuse "--kernel: attention has one kernel on device cpu" attention --kernel f32 --device cpu
 misuse "unknown option --shap; did you mean --shape?" --shap N=3
 misuse "device tpu: expected cpu" --device tpu
 run 2 adamw --pass backward --shape P=8 "${tiny[@]}"
 [[ $err == *"nothing to measure"*adamw* ]] || bad "no backward"
-if [[ $("$CAIRN" doctor) != *"CUDA          ready"* ]]; then
+if [[ $("$CAIRN" doctor) != *" ready for dtype"* ]]; then
     run 1 add --device cuda --repeats 1
     [[ -z $out && $err == "cairn bench: device cuda"* && $(wc -l <err) = 1 ]] || bad "no GPU"
 fi

@@ -100,7 +100,22 @@ for option in --device=cpu --dtype=f32 --threads=1; do
     same p.json q.json
 done
 run 0 eval squad run/model --data dev.jsonl --dtype bf16 --n-best-size 5 --max-answer-length 4
+run 0 predict squad run/model --data dev.jsonl --output q.json --dtype tf32 --device cpu
+same p.json q.json
+[[ $err == *"note: dtype tf32 is f32 on this device: only a GPU multiplies in TF32"* ]] || bad "tf32: no note"
+run 0 train tiny.yaml output_dir=tf32 dtype=tf32 device=cpu
+same run/model/model.safetensors tf32/model/model.safetensors
+[ "$(grep -c '^note: dtype tf32 is f32 on this device: only a GPU multiplies in TF32$' err)" = 1 ] ||
+    bad "training in tf32: no note"
 run 2 eval squad run/model --data dev.jsonl --dtype int4
+[[ $err == *"--dtype is int4, expected f32, bf16, f16 or tf32" ]] || bad "--dtype int4"
+# Why auto took the CPU is told alike; a build without CUDA has nothing to tell.
+run 0 train tiny.yaml --dry-run output_dir=auto device=auto
+note=$(grep '^note: device' err)
+run 0 eval squad run/model --data dev.jsonl --device auto
+[ "$(grep '^note: device' err)" = "$note" ] || bad "eval's note of the device is not train's: $note"
+run 0 eval squad run/model --data dev.jsonl --device cpu
+[[ $err != *"note: device"* ]] || bad "a note where the CPU was asked for"
 run 2 eval squad run/model --data dev.jsonl --device tpu
 run 2 predict squad run/model --data dev.jsonl
 run 2 predict trivia run/model --data dev.jsonl --output q.json

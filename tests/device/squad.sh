@@ -59,5 +59,13 @@ compare() {
 }
 
 compare f32 1e-4
+if [ "$device" = emulated ]; then # no TF32 there
+    train tf32 dtype=tf32 device="$device"
+    grep -q '^note: dtype tf32 is f32 on this device' err || bad "tf32: no note"
+    cmp -s f32-device/model/model.safetensors tf32/model/model.safetensors ||
+        bad "tf32 is not f32"
+else
+    compare tf32 5e-2
+fi
 compare bf16 2e-2
 [ $failures = 0 ]
