@@ -22,7 +22,8 @@ typedef struct Param {
     Init init;
     Tensor *master, *value, *gradient;
     bool frozen, decay, unreached;
-    int64_t offset; // elements
+    bool trained;   // has a master, a gradient and moments
+    int64_t offset; // elements; of a trained one the same in every arena
 } Param;
 
 struct Params {
@@ -205,20 +206,37 @@ void params_set_decay(Params *p, int i, bool decay)
     p->param[i].decay = decay;
 }
 
-static bool trains(const Param *q)
+/* Whether operators see it in a narrower type than F32. */
+static bool is_narrow(const Param *q)
 {
-    return !q->frozen && !q->unreached;
+    return q->value != q->master;
 }
 
-static int64_t place_class(Params *p, int64_t offset, bool trained, bool decay)
+static bool has_master(const Param *q)
 {
-    for (int i = 0; i < p->count; i++) {
-        Param *q = &p->param[i];
-        if (trains(q) != trained || (trained && q->decay != decay))
-            continue;
-        q->offset = offset;
-        offset += (tensor_size(q->master) + PAD - 1) / PAD * PAD;
-    }
+    return q->trained || !is_narrow(q);
+}
+
+static int64_t place(Param *q, int64_t offset)
+{
+    q->offset = offset;
+    return offset + (tensor_size(q->master) + PAD - 1) / PAD * PAD;
+}
+
+static int64_t place_trained(Params *p, int64_t offset, bool decay)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->param[i].trained && p->param[i].decay == decay)
+            offset = place(&p->param[i], offset);
+    return offset;
+}
+
+/* Those that are not trained lie in one type alone, the one that operators see. */
+static int64_t place_kept(Params *p, int64_t offset, bool narrow)
+{
+    for (int i = 0; i < p->count; i++)
+        if (!p->param[i].trained && is_narrow(&p->param[i]) == narrow)
+            offset = place(&p->param[i], offset);
     return offset;
 }
 
@@ -226,10 +244,11 @@ static void bind(Params *p)
 {
     for (int i = 0; i < p->count; i++) {
         Param *q = &p->param[i];
-        q->master->data = (float *)(void *)p->masters.data + q->offset;
-        if (q->value != q->master)
+        if (has_master(q))
+            q->master->data = (float *)(void *)p->masters.data + q->offset;
+        if (is_narrow(q))
             q->value->data = (uint16_t *)(void *)p->copies.data + q->offset;
-        if (trains(q) && p->gradients.data)
+        if (q->trained)
             q->gradient->data = (float *)(void *)p->gradients.data + q->offset;
         if (!q->gradient->data) {
             q->value->wants_gradient = false;
@@ -248,14 +267,16 @@ Status params_layout(Params *p, const Graph *reached, bool inference)
         Param *q = &p->param[i];
         q->unreached = reached && !q->frozen && !graph_reaches(reached, q->value);
         p->unreached += q->unreached;
+        q->trained = !inference && !q->frozen && !q->unreached;
     }
-    p->decayed = place_class(p, 0, true, true);
-    p->trained = place_class(p, p->decayed, true, false);
-    p->total = place_class(p, p->trained, false, false);
+    p->decayed = place_trained(p, 0, true);
+    p->trained = place_trained(p, p->decayed, false);
+    p->total = place_kept(p, p->trained, false);
+    const int64_t narrow = place_kept(p, p->trained, true);
     Status s = arena_open(&p->masters, p->device, (size_t)p->total * sizeof(float));
     if (!s && p->dtype != F32)
-        s = arena_open(&p->copies, p->device, (size_t)p->total * dtype_size(p->dtype));
-    if (!s && !inference)
+        s = arena_open(&p->copies, p->device, (size_t)narrow * dtype_size(p->dtype));
+    if (!s)
         s = arena_open(&p->gradients, p->device, (size_t)p->trained * sizeof(float));
     if (!s)
         bind(p);
@@ -318,20 +339,37 @@ Status params_initialise(Params *p, uint64_t seed)
     return s;
 }
 
-/* Rounds `count` masters, on the host, into the copy at element `offset`. */
-static Status write_copy(Params *p, int64_t offset, const float *values, int64_t count)
+/* Rounds values, on the host, into what operators see. */
+static Status write_narrow(Params *p, const Param *q, const float *values)
 {
     const DeviceTable *t = p->device->table;
-    uint16_t *half = malloc((size_t)count * sizeof *half + 1);
+    const int64_t count = tensor_size(q->value);
+    uint16_t *half = malloc(tensor_bytes(q->value) + 1);
 
     if (!half)
-        return fail(E_MEMORY, "no memory for a %s copy of the parameters", dtype_name(p->dtype));
+        return fail(E_MEMORY, "no memory for %s in %s", q->name, dtype_name(p->dtype));
     for (int64_t k = 0; k < count; k++)
         half[k] = p->dtype == BF16 ? bf16_from_float(values[k]) : f16_from_float(values[k]);
-    Status s = t->copy(p->device, NULL, p->copies.data + (size_t)offset * sizeof *half, half,
-                       (size_t)count * sizeof *half, TO_DEVICE);
+    Status s = t->copy(p->device, NULL, q->value->data, half, tensor_bytes(q->value), TO_DEVICE);
     if (!s)
         s = t->synchronise(p->device, NULL);
+    free(half);
+    return s;
+}
+
+static Status read_narrow(const Params *p, const Param *q, float *values)
+{
+    const DeviceTable *t = p->device->table;
+    const int64_t count = tensor_size(q->value);
+    uint16_t *half = malloc(tensor_bytes(q->value) + 1);
+
+    if (!half)
+        return fail(E_MEMORY, "no memory for %s in %s", q->name, dtype_name(p->dtype));
+    Status s = t->copy(p->device, NULL, half, q->value->data, tensor_bytes(q->value), TO_HOST);
+    if (!s)
+        s = t->synchronise(p->device, NULL);
+    for (int64_t k = 0; k < count && !s; k++)
+        values[k] = p->dtype == BF16 ? float_from_bf16(half[k]) : float_from_f16(half[k]);
     free(half);
     return s;
 }
@@ -340,18 +378,22 @@ Status params_write(Params *p, int i, const float *values)
 {
     const Param *q = &p->param[i];
     const DeviceTable *t = p->device->table;
-    Status s =
-        t->copy(p->device, NULL, q->master->data, values, tensor_bytes(q->master), TO_DEVICE);
+    Status s = OK;
 
-    if (!s)
+    if (has_master(q))
+        s = t->copy(p->device, NULL, q->master->data, values, tensor_bytes(q->master), TO_DEVICE);
+    if (!s && has_master(q))
         s = t->synchronise(p->device, NULL);
-    return s || p->dtype == F32 ? s : write_copy(p, q->offset, values, tensor_size(q->master));
+    return s || !is_narrow(q) ? s : write_narrow(p, q, values);
 }
 
 Status params_read(const Params *p, int i, float *values)
 {
     const Param *q = &p->param[i];
     const DeviceTable *t = p->device->table;
+
+    if (!has_master(q))
+        return read_narrow(p, q, values);
     Status s = t->copy(p->device, NULL, values, q->master->data, tensor_bytes(q->master), TO_HOST);
 
     return s ? s : t->synchronise(p->device, NULL);
@@ -363,11 +405,13 @@ Status params_renew_copies(Params *p)
 
     for (int i = 0; i < p->count && !s && p->dtype != F32; i++) {
         const Param *q = &p->param[i];
+        if (!q->trained || !is_narrow(q))
+            continue;
         float *values = malloc(tensor_bytes(q->master) + 1);
         s = values ? params_read(p, i, values)
                    : fail(E_MEMORY, "no memory to renew parameter %s", q->name);
         if (!s)
-            s = write_copy(p, q->offset, values, tensor_size(q->master));
+            s = write_narrow(p, q, values);
         free(values);
     }
     return s;

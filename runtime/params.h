@@ -8,8 +8,11 @@
  *
  * and allocates: masters (F32), gradients (F32) and, where dtype is BF16 or F16, a copy in that
  * dtype of every parameter of two or more dimensions, which is then what operators see. Masters,
- * gradients and copies lie at the same element offsets, each padded with zeros to 64 elements, so
- * that an optimizer is one launch over a range and a collective is a range.
+ * gradients and copies of what is trained lie at the same element offsets, each padded with zeros
+ * to 64 elements, so that an optimizer is one launch over a range and a collective is a range.
+ *
+ * What is not trained, and in inference nothing is, lies in one type alone, the one that operators
+ * see: no master, no gradient. Written there in BF16 or F16 it is rounded, and reads back so.
  */
 #ifndef RUNTIME_PARAMS_H
 #define RUNTIME_PARAMS_H
@@ -42,7 +45,7 @@ MUST_CHECK Status params_status(const Params *p);
 int params_count(const Params *p);
 const char *params_name(const Params *p, int i);
 Tensor *params_value(const Params *p, int i);  // what operators see
-Tensor *params_master(const Params *p, int i); // F32
+Tensor *params_master(const Params *p, int i); // F32; its data is NULL where there is none
 Init params_init(const Params *p, int i);
 int params_find(const Params *p, const char *name); // -1: none
 int64_t params_total(const Params *p);              // elements, padding not counted
@@ -54,7 +57,7 @@ bool params_frozen(const Params *p, int i);
 void params_set_decay(Params *p, int i, bool decay);
 
 /* Sorts and allocates. reached: a graph after graph_backward(), or NULL to take all; inference:
- * no gradients at all. params_unreached() then counts the trainable ones that nothing writes. */
+ * nothing is trained. params_unreached() then counts the trainable ones that nothing writes. */
 MUST_CHECK Status params_layout(Params *p, const Graph *reached, bool inference);
 int params_unreached(const Params *p);
 bool params_is_unreached(const Params *p, int i);
@@ -70,13 +73,13 @@ MUST_CHECK Status params_renew_copies(Params *p); // after masters were written 
 /* The trained range as flat F32 tensors [count]: elements [0, decayed) have weight decay,
  * [decayed, trained) have none. Copies: NULL where there are none. Valid after params_layout(). */
 typedef struct ParamsRange {
-    int64_t decayed, trained, total;
-    float *master, *gradient; // gradient: `trained` elements
-    void *copy;               // of `dtype`
+    int64_t decayed, trained, total; // total: with what else lies in F32
+    float *master, *gradient;        // gradient: `trained` elements
+    void *copy;                      // of `dtype`
     Dtype dtype;
 } ParamsRange;
 ParamsRange params_range(const Params *p);
-int64_t params_offset(const Params *p, int i); // elements from the start of master
+int64_t params_offset(const Params *p, int i); // elements; of a trained one, in all of them
 size_t params_bytes(const Params *p);          // masters and copies
 size_t params_gradient_bytes(const Params *p);
 

@@ -168,8 +168,8 @@ void trainer_print_plan(const Trainer *t, FILE *f)
     const size_t parameters = params_bytes(t->params), gradients = params_gradient_bytes(t->params);
     const size_t moments = optimizer_bytes(t->optimizer), state = batch_bytes(t->batches);
     const size_t activations = graphs_arena(t->graphs)->bytes;
-    const size_t masters = (size_t)params_range(t->params).total * sizeof(float);
-    const size_t checkpoint = masters + moments;
+    const size_t model = (size_t)params_total(t->params) * sizeof(float);
+    const size_t checkpoint = model + moments;
     const int64_t kept = config_int(t->config, "save_total_limit");
 
     fprintf(f, "%s: %" PRId64 " samples, %" PRId64 " updates, %" PRId64 " an epoch\n",
@@ -186,6 +186,6 @@ void trainer_print_plan(const Trainer *t, FILE *f)
     print_bytes(f, "activations and scratch", activations);
     print_bytes(f, "all", parameters + gradients + moments + state + activations);
     fprintf(f, "disk in %s:\n", t->output_dir);
-    print_bytes(f, "model", masters);
+    print_bytes(f, "model", model);
     print_bytes(f, "checkpoints", (size_t)(kept + 1) * checkpoint);
 }

@@ -30,6 +30,13 @@ run 0 train tiny.yaml --dry-run
     bad "dry run: counts"
 [[ $out == *"memory on device cpu:"*gradients*"optimizer state"*activations*"disk in run:"* ]] ||
     bad "dry run: memory and disk"
+# Frozen layers cost memory in their own type alone.
+parameter_bytes() { # KEY ...: in units of 0.1 MiB
+    run 0 train tiny.yaml --dry-run dtype=bf16 "$@"
+    sed -n 's/^  parameters  *\([0-9]*\)\.\([0-9]\) MiB$/\1\2/p' <<<"$out"
+}
+frozen=$(parameter_bytes freeze_layers=2 freeze_embeddings=true)
+[ "$(parameter_bytes)" -gt "$frozen" ] && [ "$frozen" -gt 0 ] || bad "frozen weights keep masters: $frozen"
 [ ! -e run ] || bad "a dry run leaves a folder"
 sed 's/^epochs: .*/max_steps: 1000000000000/' tiny.yaml >endless.yaml
 timeout 60 "$CAIRN" train endless.yaml --dry-run >out 2>err || bad "dry run of 1e12 updates: $?"

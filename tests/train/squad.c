@@ -237,6 +237,26 @@ static void frozen_weights_stay(void)
     CHECK(distance("frozen", "start", "qa_outputs.weight") > 0);
 }
 
+/* Frozen weights have no master in BF16: what a stopped run saves of them is what it goes on with. */
+static void frozen_weights_resume(void)
+{
+    Run whole = {.folder = run_folder("frozen-whole"),
+                 .keys = {"epochs=2", "eval_steps=3", "dtype=bf16", "freeze_layers=1",
+                          "freeze_embeddings=true", validation()}};
+    Run first = whole, second = whole;
+
+    first.folder = second.folder = run_folder("frozen-stopped");
+    first.stop_at = "after update 3:";
+    second.keys[6] = "resume=true";
+    if (CHECK_OK(run(&whole)) && CHECK(run(&first) == E_STOPPED) && CHECK_OK(run(&second))) {
+        CHECK(same_model("frozen-whole", "frozen-stopped"));
+        run_check_metrics(whole.folder, second.folder);
+    }
+    run_free(&whole);
+    run_free(&first);
+    run_free(&second);
+}
+
 /* Stopped while it evaluated, with BF16, accumulation and a border of epochs on both sides. */
 static void a_stopped_run_ends_with_the_same_bits(void)
 {
@@ -296,6 +316,7 @@ int main(void)
         RUN(recomputation_and_threads_do_not_change_bits);
         RUN(micro_batches_agree);
         RUN(frozen_weights_stay);
+        RUN(frozen_weights_resume);
         RUN(a_stopped_run_ends_with_the_same_bits);
         RUN(a_signal_cuts_an_evaluation_short);
     }
