@@ -86,6 +86,7 @@ elseif(CAIRN_WITH_CUDA)
 endif()
 file(STRINGS ${CMAKE_SOURCE_DIR}/kernels/ops.def operators REGEX "^OP\\(")
 list(APPEND operators "OP(attention_kernels)") # each kernel that attention chooses among
+list(APPEND operators "OP(faults)") # what a kernel's fault says
 foreach(operator IN LISTS operators)
   string(REGEX REPLACE "^OP\\(([a-z0-9_]+)\\).*" "\\1" operator "${operator}")
   if(device AND TARGET test_kernels_${operator})

@@ -1,0 +1,77 @@
+/* An illegal address on a card: the first run of a graph names the instruction, in one sentence that
+ * says what to do; and the device can be closed after it. */
+#include "kernels/ops.h"
+#include "runtime/graph.h"
+#include "tests/faulty_op.h"
+#include "tests/on_device.h"
+#include "tests/test.h"
+
+#include <string.h>
+
+enum { N = 4, C = 8 };
+
+static Status faulty_shape(Call *c)
+{
+    call_output(c, 0, F32, DIMS(N, C));
+    return graph_status(c->graph);
+}
+
+static const Op faulty_op = {
+    .name = "faulty",
+    .shape = faulty_shape,
+    .forward = {NULL, IF_CUDA(faulty_forward_cuda)},
+};
+
+static Status run_one_fault(Device *d, Tensor *x)
+{
+    Graph *g = graph_new(d, (GraphOptions){0});
+    Arena arena = {0};
+    Tensor *in = graph_state(g, "x", F32, DIMS(N, C));
+
+    in->data = x->data;
+    Tensor *a = op_add(g, in, in);
+    Tensor *b = graph_record(g, &faulty_op, 1, &a, NULL, 0)->out[0];
+    (void)op_add(g, b, b);
+    Status s = graph_plan(g);
+    if (!s)
+        s = arena_open(&arena, d, graph_bytes(g) + ARENA_ALIGNMENT);
+    if (!s)
+        s = graph_compile(g, &arena);
+    if (!CHECK_OK(s))
+        return s;
+    s = graph_run(g, NULL);
+    char text[512];
+    snprintf(text, sizeof text, "%s", status_text());
+    graph_free(g);
+    arena_close(&arena);
+    CHECK_TEXT(status_text(), text); // what only lets go says nothing new
+    return s;
+}
+
+static void the_instruction_is_named(void)
+{
+    Device *d = NULL;
+
+    if (test_on_cpu()) {
+        SKIP("the CPU's own addresses are the system's to guard");
+        return;
+    }
+    if (!CHECK_OK(test_device_open(test_device(), 1, &d)))
+        return;
+    Tensor x = {.data = on_device(d, NULL, sizeof(float) * N * C)};
+    const Status s = run_one_fault(d, &x);
+    CHECK(s == E_DEVICE);
+    CHECK(!strncmp(status_text(), "instruction 1 of 3 (faulty, forward): device ", 45));
+    CHECK(strstr(status_text(), "illegal memory access"));
+    if (strcmp(test_device(), "emulated") != 0)
+        CHECK(strstr(status_text(), "cudaErrorIllegalAddress") &&
+              strstr(status_text(), "please report it with the command"));
+    on_device_free(d, x.data, sizeof(float) * N * C);
+    device_close(d);
+}
+
+int main(void)
+{
+    RUN(the_instruction_is_named);
+    return test_result();
+}
