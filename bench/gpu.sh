@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # gpu.sh [BUNDLE] - everything that a machine with a GPU should do for Cairn, in one go.
 #
-# In this order, about ten minutes: tests of the wrapped instructions; tests of the operators; the squad
-# recipe for 50 steps on GPU and CPU, losses compared; compute-sanitizer on small sizes; the kernel
-# table (cairn bench); training steps of BERT-base; PyTorch on the same card where python has it;
-# last, outside the ten minutes and resumable, one BF16 seed of bench/reproduce/squad.sh where MODEL,
-# TRAIN and DEV are set. A step that fails or runs out of time is told in the table and the next begins.
+# In this order, about ten minutes: tests of the wrapped instructions; tests of the operators and of what
+# the device says when it cannot; the squad recipe for 50 steps on GPU and CPU, losses compared;
+# compute-sanitizer on small sizes; the kernel table (cairn bench); training steps of GPT-2's and
+# BERT-base's shapes with tokens/s, MFU, memory against the planned (cairn-steps); PyTorch and
+# transformers on the same card where python has them: the same steps, and where MODEL and TRAIN are
+# set SQuAD padded and longest; last, outside the ten minutes and resumable, one BF16 seed of
+# bench/reproduce/squad.sh where MODEL, TRAIN and DEV are set. A step that fails or runs out of time is
+# told in the table and the next begins.
 #
 # Writes bench/results/<card>.md and, beside it, the raw numbers in bench/results/<card>/. Exits 0
 # where every step that could run has passed.
@@ -13,6 +16,8 @@
 #   BUNDLE      folder or .tar.gz of `make bundle`; without it builds build/gpu from this tree, with
 #               what a machine with CUDA and no internet has
 #   PYTHON=python3   MODEL, TRAIN, DEV   RESULTS=bench/results
+#   BIN=DIR     programs that are built already, a build tree
+#   DEVICE=cuda cuda:N; with DEVICE=emulated and STEPS="--layers 2 ..." the script itself is tried
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 [ $# -le 1 ] || { echo "usage: gpu.sh [BUNDLE]" >&2; exit 2; }
@@ -26,7 +31,8 @@ results=${RESULTS:-$root/bench/results}
 name=$(echo "$card" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
 raw=$results/$name
 mkdir -p "$raw"
-python=${PYTHON:-python3}
+python=${PYTHON:-python3} device=${DEVICE:-cuda}
+read -r -a small <<<"${STEPS:-}"
 log=$raw/steps.tsv
 : >"$log"
 failed=0
@@ -54,7 +60,9 @@ drop() { # NAME WHY
 
 # ---- the programs ----
 
-if [ $# = 1 ]; then
+if [ -n "${BIN:-}" ]; then
+    bin=$BIN tests=$BIN source=$root
+elif [ $# = 1 ]; then
     bundle=$1
     if [ -f "$bundle" ]; then
         mkdir -p "$root/build/gpu-bundle"
@@ -68,10 +76,10 @@ else
     bin=$root/build/gpu tests=$root/build/gpu source=$root
 fi
 cairn=$bin/cairn
-export CAIRN=$cairn CAIRN_SOURCE=$source OMP_WAIT_POLICY=passive CAIRN_TEST_DEVICE=cuda HF_HUB_OFFLINE=1
+export CAIRN=$cairn CAIRN_SOURCE=$source OMP_WAIT_POLICY=passive CAIRN_TEST_DEVICE=$device HF_HUB_OFFLINE=1
 if [ ! -x "$cairn" ]; then
     drop "all else" "no program $cairn"
-elif ! "$cairn" bench tanh --device cuda --shape N=8,C=8 --repeats 1 >"$raw/device.txt" 2>&1; then
+elif ! "$cairn" bench tanh --device "$device" --shape N=8,C=8 --repeats 1 >"$raw/device.txt" 2>&1; then
     drop "steps on the card" "$(tail -n 1 "$raw/device.txt")"
 fi
 
@@ -90,20 +98,20 @@ run_tests() {
 
 # Losses of the same 50 updates on both devices: exact data, dropout off, F32.
 compare_losses() {
-    local work data device
+    local work data side
     work=$(mktemp -d)
     data=$source/tests/fixtures/bert-question-answering
     for i in $(seq 0 199); do
         echo "{\"id\": \"$i\", \"context\": \"the old king built the stone tower in year $i\", \"question\": \"who built the tower ?\", \"answers\": {\"text\": [\"old king\"], \"answer_start\": [4]}}"
     done >"$work/train.jsonl"
     head -n 8 "$work/train.jsonl" >"$work/dev.jsonl"
-    for device in cuda cpu; do
+    for side in "$device" cpu; do
         "$cairn" train squad model="$data" train_data="$work/train.jsonl" validation_data="$work/dev.jsonl" \
-            output_dir="$work/$device" device=$device max_steps=50 max_seq_length=40 doc_stride=8 \
+            output_dir="$work/$side" device="$side" max_steps=50 max_seq_length=40 doc_stride=8 \
             batch_size=8 logging_steps=1 learning_rate=1e-3 || { rm -rf "$work"; return 1; }
-        sed -n 's/.*"train\/loss":\([-0-9.e+]*\).*/\1/p' "$work/$device/metrics.jsonl" >"$work/$device.losses"
+        sed -n 's/.*"train\/loss":\([-0-9.e+]*\).*/\1/p' "$work/$side/metrics.jsonl" >"$work/$side.losses"
     done
-    paste "$work/cuda.losses" "$work/cpu.losses" | awk '
+    paste "$work/$device.losses" "$work/cpu.losses" | awk '
         { d = $1 - $2; if (d < 0) d = -d; d /= 1 + ($2 < 0 ? -$2 : $2); if (d > worst) worst = d; n++ }
         END { printf "%d losses, largest difference %.2e, at most 1e-3 expected\n", n, worst; exit !(n == 50 && worst <= 1e-3) }'
     local code=$?
@@ -122,52 +130,122 @@ sanitize() { # TOOL: the operators' tests under it
     return $code
 }
 
-# The recipe at the sizes of BERT-base with random weights would need a model's folder: MODEL gives it.
-bert_steps() {
-    local work=$raw/bert-base
+# train_steps MODEL DTYPE: a line of $raw/steps.jsonl
+train_steps() {
+    "$bin/cairn-steps" "$1" --device "$device" --dtype "$2" "${@:3}" | tee -a "$raw/steps.jsonl"
+    return "${PIPESTATUS[0]}"
+}
+
+# Real questions, nothing padded: tokens/s of the recipe itself.
+squad_steps() { # DTYPE
+    local work=$raw/squad-steps code=0
     rm -rf "$work"
-    "$cairn" train squad model="$MODEL" train_data="$TRAIN" validation_data="$DEV" output_dir="$work" \
-        device=cuda dtype="$1" max_steps=30 logging_steps=1 max_train_samples=2000 max_eval_samples=8 || return 1
-    # MFU: 6 FLOPs a parameter and token, over the product rate that cairn bench has measured
-    "$python" - "$work/metrics.jsonl" "$raw/kernels.json" "$1" <<'PY' || true
-import json, sys
-speeds = sorted(r["train/tokens_per_second"] for r in map(json.loads, open(sys.argv[1])) if "train/tokens_per_second" in r)
-rate = max(r["matrix_flops_per_second"] or 0 for r in json.load(open(sys.argv[2])) if r["dtype"] == sys.argv[3])
-speed = speeds[len(speeds) // 2]
-print("%.0f tokens/s, MFU %.3f = 6 * 108.9e6 parameters * tokens/s / %.4g FLOP/s" % (speed, 6 * 108.9e6 * speed / rate, rate))
-PY
+    "$cairn" train squad model="$MODEL" train_data="$TRAIN" output_dir="$work" device="$device" \
+        dtype="$1" max_steps=30 logging_steps=1 max_train_samples=2000 save_steps=1000 \
+        validation_data="$DEV" max_validation_samples=8 || code=$?
+    [ $code != 0 ] || sed -n 's/.*"train\/tokens_per_second": *\([0-9.e+]*\).*/\1/p' "$work/metrics.jsonl" |
+        sort -g | awk -v dtype="$1" '{ speed[NR] = $1 } END { if (NR) printf "{\"model\": \"squad recipe\", \"dtype\": \"%s\", \"tokens_per_second\": %.0f}\n", dtype, speed[int((NR + 1) / 2)] }' |
+        tee -a "$raw/steps.jsonl"
     rm -rf "$work"
+    return $code
+}
+
+# peer ARGUMENT ...: a line of $raw/peer.jsonl by PyTorch
+peer() {
+    "$python" "$root/bench/peers/peer.py" "$@" --device cuda | tee -a "$raw/peer.jsonl"
+    return "${PIPESTATUS[0]}"
+}
+peer_squad() { # FORM: BERT-base's windows from TRAIN, padded as people pad them
+    [ -s "$raw/windows.npz" ] || "$python" "$root/bench/peers/peer.py" windows --model "$MODEL" \
+        --data "$TRAIN" --most 2000 --output "$raw/windows.npz" || return 1
+    "$python" "$root/bench/peers/peer.py" train --model "$MODEL" --windows "$raw/windows.npz" \
+        --form "$1" --number autocast --compile 0 --steps 30 --device cuda |
+        sed 's/^{.*"memory": *\([0-9]*\).*"tokens_per_second": *\([0-9.e+]*\).*/{"model": "squad '"$1"'", "dtype": "autocast", "tokens_per_second": \2, "used_bytes": \1}/' |
+        tee -a "$raw/peer.jsonl"
+    return "${PIPESTATUS[0]}"
 }
 
 if [ -x "$cairn" ]; then
-    export -f run_tests compare_losses sanitize bert_steps
-    export cairn source tests raw python MODEL=${MODEL:-} TRAIN=${TRAIN:-} DEV=${DEV:-}
+    rm -f "$raw/steps.jsonl" "$raw/peer.jsonl" "$raw/kernels.json" "$raw/windows.npz"
+    export -f run_tests compare_losses sanitize train_steps squad_steps peer peer_squad
+    export cairn bin source tests raw root python device MODEL=${MODEL:-} TRAIN=${TRAIN:-} DEV=${DEV:-}
     step "wrapped instructions" 60 bash -c 'run_tests "$tests"/test_*sm80* "$tests"/test_*sm90*' || true
     step "operators" 120 bash -c 'run_tests "$tests"/test_kernels_*' || true
     step "squad 50 steps on both devices" 60 bash -c compare_losses || true
-    if command -v compute-sanitizer >/dev/null; then
+    if [ "$device" = emulated ]; then
+        drop "compute-sanitizer" "the device is emulated"
+    elif command -v compute-sanitizer >/dev/null; then
         for tool in memcheck racecheck synccheck; do
-            step "compute-sanitizer $tool" 60 bash -c "sanitize $tool" || true
+            step "compute-sanitizer $tool" 45 bash -c "sanitize $tool" || true
         done
     else
         drop "compute-sanitizer" "it is not on the PATH (it comes with the CUDA toolkit)"
     fi
-    step "kernel table" 150 bash -c '"$cairn" bench --device cuda --compare --seconds 0.2 --json --plot "$raw/roofline.svg" >"$raw/kernels.json.part" && mv "$raw/kernels.json.part" "$raw/kernels.json"' || true
-    if [ -n "$MODEL" ] && [ -n "$TRAIN" ] && [ -n "$DEV" ]; then
-        step "BERT-base training steps bf16" 60 bash -c 'bert_steps bf16' || true
-        step "BERT-base training steps f32" 60 bash -c 'bert_steps f32' || true
+    step "kernel table" 150 bash -c '"$cairn" bench '"${BENCH:-}"' --device "$device" --compare --seconds 0.2 --json --plot "$raw/roofline.svg" >"$raw/kernels.json.part" && mv "$raw/kernels.json.part" "$raw/kernels.json"' || true
+    if [ -x "$bin/cairn-steps" ]; then
+        for shape in gpt2 bert; do
+            for dtype in bf16 tf32 f32; do
+                step "steps of $shape $dtype" 30 bash -c 'train_steps "$@"' . $shape $dtype "${small[@]}" || true
+            done
+        done
     else
-        drop "BERT-base training steps" "MODEL, TRAIN and DEV are not set"
+        drop "training steps" "there is no program $bin/cairn-steps"
     fi
-    drop "GPT-2 training steps" "this version of Cairn has no GPT-2"
-    if ! "$python" -c 'import torch, transformers; assert torch.cuda.is_available()' 2>/dev/null; then
+    if [ -n "$MODEL" ] && [ -n "$TRAIN" ] && [ -n "$DEV" ]; then
+        step "squad recipe 30 steps bf16" 60 bash -c 'squad_steps bf16' || true
+    else
+        drop "squad recipe 30 steps" "MODEL, TRAIN and DEV are not set"
+    fi
+    if [ "$device" = emulated ]; then
+        drop "PyTorch on this card" "the device is emulated"
+    elif ! "$python" -c 'import torch, transformers; assert torch.cuda.is_available()' 2>/dev/null; then
         drop "PyTorch on this card" "$python has no torch and transformers that see the card"
     else
-        step "PyTorch on this card" 60 "$python" "$root/bench/peers/peer.py" limits || true
+        step "PyTorch limits" 30 bash -c 'peer limits' || true
+        step "PyTorch steps of gpt2" 45 bash -c 'peer steps --shape gpt2 --batch 16 --length 1024 --number autocast --steps 20' || true
+        step "PyTorch steps of bert" 45 bash -c 'peer steps --shape bert --batch 32 --length 384 --number autocast --steps 20' || true
+        if [ -n "$MODEL" ] && [ -n "$TRAIN" ]; then
+            step "PyTorch squad padded" 60 bash -c 'peer_squad padded' || true
+            step "PyTorch squad longest" 60 bash -c 'peer_squad longest' || true
+        else
+            drop "PyTorch on SQuAD, padded and longest" "MODEL and TRAIN are not set"
+        fi
     fi
+    rm -f "$raw/windows.npz"
 fi
 
 # ---- the table ----
+
+# A row a line of steps.jsonl (ours) and peer.jsonl (PyTorch's); cells without a number stay empty.
+steps_table() {
+    local files=()
+    [ ! -s "$raw/steps.jsonl" ] || files+=("$raw/steps.jsonl")
+    [ ! -s "$raw/peer.jsonl" ] || files+=("$raw/peer.jsonl")
+    [ ${#files[@]} -gt 0 ] || return 0
+    echo
+    echo "Training steps: forward, backward, clipping, AdamW. MFU is FLOPs a token by the formula, times" \
+        "tokens a second, over the rate of a large product of that type measured in the same run (L layers," \
+        "C width, V vocabulary, T length)."
+    echo
+    echo "| steps of | by | type | batch x length | tokens/s | MFU | formula | planned, MiB | used, MiB |"
+    echo "|---|---|---|---|---|---|---|---|---|"
+    awk '
+        function field(key, at) {
+            if (!match($0, "\"" key "\": *(\"[^\"]*\"|[-0-9.e+]+)")) return ""
+            at = substr($0, RSTART, RLENGTH)
+            sub(/^"[^"]*": */, "", at)
+            gsub(/"/, "", at)
+            return at
+        }
+        function mib(key, value) { value = field(key); return value == "" ? "" : sprintf("%.0f", value / 1048576) }
+        field("model") != "" {
+            mfu = field("mfu")
+            printf "| %s | %s | %s | %s | %.0f | %s | %s | %s | %s |\n", field("model"),
+                FILENAME ~ /peer/ ? "PyTorch" : "cairn", field("dtype"),
+                field("batch") == "" ? "" : field("batch") " x " field("length"), field("tokens_per_second"),
+                mfu == "" ? "" : sprintf("%.3f", mfu), field("flops_formula"), mib("planned_bytes"), mib("used_bytes")
+        }' "${files[@]}"
+}
 
 write_table() {
     local spent
@@ -181,6 +259,7 @@ write_table() {
     echo "| step | time | result |"
     echo "|---|---|---|"
     awk -F'\t' '{ gsub(/\|/, "/"); printf "| %s | %s | %s |\n", $1, $2, $3 }' "$log"
+    steps_table
     [ -s "$raw/kernels.json" ] || return 0
     echo
     echo "| operator | by | type | pass | shape | median, us | GB/s | TFLOP/s | share of limit |"
@@ -193,7 +272,7 @@ write_table >"$results/$name.md.part" && mv "$results/$name.md.part" "$results/$
 cat "$results/$name.md"
 
 if [ -x "$cairn" ] && [ -n "${MODEL:-}" ] && [ -n "${TRAIN:-}" ] && [ -n "${DEV:-}" ]; then
-    WORK=${WORK:-$root/runs/reproduce-squad-$name} DTYPES=bf16 DEVICE=cuda OUTPUT=$raw/squad.md \
+    WORK=${WORK:-$root/runs/reproduce-squad-$name} DTYPES=bf16 DEVICE=$device OUTPUT=$raw/squad.md \
         "$root/bench/reproduce/squad.sh" "$MODEL" "$TRAIN" "$DEV" 42 || failed=1
 fi
 exit $failed

@@ -1,7 +1,7 @@
-# bench.cmake - cairn-bench, and the library that its --compare holds products against where there
+# bench.cmake - cairn-bench and cairn-steps, and the library that its --compare holds products against where there
 # is one: OpenBLAS is no requirement.
 file(GLOB_RECURSE bench_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.c)
-list(FILTER bench_sources EXCLUDE REGEX "/bench/peers/")
+list(FILTER bench_sources EXCLUDE REGEX "/bench/(peers|steps)/")
 set(bench_main ${bench_sources})
 list(FILTER bench_main INCLUDE REGEX "/bench/main\\.c$")
 list(REMOVE_ITEM bench_sources ${bench_main})
@@ -15,6 +15,10 @@ target_link_libraries(cairn_bench PUBLIC cairn_cli ${CMAKE_DL_LIBS})
 target_compile_definitions(cairn_bench PRIVATE CAIRN_COMPILER="${compiler}")
 add_executable(cairn-bench ${bench_main})
 target_link_libraries(cairn-bench cairn_bench)
+
+file(GLOB steps_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/steps/*.c)
+add_executable(cairn-steps ${steps_sources}) # whole training steps, for bench/gpu.sh
+target_link_libraries(cairn-steps cairn_bench)
 
 option(CAIRN_OPENBLAS "Link cairn-bench with OpenBLAS where it is found" ON)
 find_library(OPENBLAS_LIBRARY openblas)

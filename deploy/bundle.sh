@@ -2,7 +2,7 @@
 # `make bundle`: a folder, and the same as .tar.gz, that runs where nothing is installed.
 #
 #   build/cairn-VERSION-linux-x86_64/
-#     bin/cairn, bin/cairn-bench   lib/*.so   share/cairn/   source/ (what tests read)
+#     bin/cairn, bin/cairn-bench, bin/cairn-steps   lib/*.so   share/cairn/   source/ (what tests read)
 #     tests/test_*                 run-tests
 #
 # Programs find lib/ by an $ORIGIN rpath. Only glibc's own libraries and the NVIDIA driver's stay
@@ -26,7 +26,9 @@ rm -rf "$out" "$out.tar.gz"
 mkdir -p "$out"/{bin,lib,tests,share/cairn,source/tests}
 
 cp $tree/cairn "$out/bin"
-[ ! -x $tree/cairn-bench ] || cp $tree/cairn-bench "$out/bin"
+for program in cairn-bench cairn-steps; do
+    [ ! -x $tree/$program ] || cp $tree/$program "$out/bin"
+done
 cp $tree/test_* "$out/tests"
 rm -f "$out"/tests/test_house_* # they read the source tree
 strip "$out"/bin/* "$out"/tests/*

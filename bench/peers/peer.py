@@ -4,9 +4,12 @@
     peer.py data --like DIR --data FILE --most N --output FILE.json --length T --count N
     peer.py windows --model DIR --data FILE --most N --output FILE.npz     and how long it took
     peer.py train --model DIR --windows FILE.npz --form padded|longest|plain
-                  --number f32|autocast|bf16 --compile 0|1 --steps N --started SECONDS
+                  --number f32|tf32|autocast|bf16 --compile 0|1 --steps N --started SECONDS
+    peer.py steps --shape gpt2|bert --batch N --length T --number ... --compile 0|1 --steps N
     peer.py evaluate --model DIR --data FILE
     peer.py limits
+
+train, steps and limits take --device cpu|cuda.
 """
 
 import argparse
@@ -32,6 +35,21 @@ def imported():
     transformers.BertForQuestionAnswering  # loads the modules behind the lazy name
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
     return torch, transformers, memory_peak()
+
+
+def number_of(a, torch):
+    """What a step runs under: autocast where asked for; TF32 is a switch of the process."""
+    torch.set_float32_matmul_precision("high" if a.number == "tf32" else "highest")
+    return torch.autocast(a.device, torch.bfloat16, enabled=a.number == "autocast")
+
+
+def device_memory(a, torch):
+    return torch.cuda.max_memory_allocated() if a.device == "cuda" else memory_peak()
+
+
+def median(numbers):
+    numbers = sorted(numbers)
+    return numbers[len(numbers) // 2]
 
 
 def tokenizer_of(folder):
@@ -125,7 +143,7 @@ def train(a):
     )
     if a.number == "bf16":
         model.to(torch.bfloat16)
-    model.train()
+    model.to(a.device).train()
     windows = Windows(a.windows, a.form, torch)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=3e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, fused=True
@@ -136,21 +154,73 @@ def train(a):
     for step in range(a.steps):
         began = time.time()
         batch, lengths = windows.batch(step, a.batch)
-        with torch.autocast("cpu", torch.bfloat16, enabled=a.number == "autocast"):
+        batch = {k: v.to(a.device) for k, v in batch.items()}
+        with number_of(a, torch):
             loss = run(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
+        if a.device == "cuda":
+            torch.cuda.synchronize()
         now = time.time()
         first = first or now - started
         steps.append(
             dict(seconds=now - began, lengths=lengths, loss=loss.item())
         )
+    late = steps[len(steps) // 3 :]
     return dict(
-        steps=steps, first_step=first, memory=memory_peak(), memory_imports=after_import,
+        steps=steps, first_step=first, memory=device_memory(a, torch), memory_imports=after_import,
+        tokens_per_second=median(sum(s["lengths"]) / s["seconds"] for s in late),
         torch=torch.__version__, transformers=transformers.__version__,
+    )
+
+
+def steps(a):
+    """What cairn-steps times: random weights and tokens, nothing padded, SDPA, fused AdamW."""
+    torch, transformers, _ = imported()
+    torch.manual_seed(42)
+    shape = dict(attn_implementation="sdpa")
+    if a.shape == "gpt2":
+        config = transformers.GPT2Config(
+            vocab_size=50304, n_positions=max(a.length, 1024), resid_pdrop=0, embd_pdrop=0,
+            attn_pdrop=0, **shape,
+        )
+        model = transformers.GPT2LMHeadModel(config)
+    else:
+        model = transformers.BertForQuestionAnswering(transformers.BertConfig(**shape))
+    if a.number == "bf16":
+        model.to(torch.bfloat16)
+    model.to(a.device).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True
+    )
+    run = torch.compile(model) if a.compile else model
+    ids = torch.randint(1000, 30000, (a.batch, a.length), device=a.device)
+    batch = dict(input_ids=ids)
+    if a.shape == "gpt2":
+        batch["labels"] = ids
+    else:
+        batch["start_positions"] = batch["end_positions"] = ids[:, 0] % a.length
+    seconds, losses = [], []
+    for _ in range(a.steps):
+        began = time.time()
+        with number_of(a, torch):
+            loss = run(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())  # waits for the device
+        seconds.append(time.time() - began)
+    typical = median(seconds[len(seconds) // 3 :])
+    return dict(
+        model=a.shape, dtype=a.number, batch=a.batch, length=a.length, compiled=bool(a.compile),
+        parameters=sum(p.numel() for p in model.parameters()), median_ms=1e3 * typical,
+        tokens_per_second=a.batch * a.length / typical, used_bytes=device_memory(a, torch),
+        first_loss=losses[0], last_loss=losses[-1], torch=torch.__version__,
+        transformers=transformers.__version__,
     )
 
 
@@ -183,7 +253,7 @@ def evaluate(a):
     )
 
 
-def limits(_):
+def limits(a):
     """FLOP/s of a large product in F32 and BF16, bytes/s of a large copy: the best of five."""
     torch, _, _ = imported()
     n = 3072
@@ -193,15 +263,17 @@ def limits(_):
         for _ in range(repeats):
             began = time.time()
             work()
+            if a.device == "cuda":
+                torch.cuda.synchronize()
             times.append(time.time() - began)
         return min(times)
 
     out = {}
     for name, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16)):
-        x, y = torch.randn(n, n, dtype=dtype), torch.randn(n, n, dtype=dtype)
-        z = torch.empty(n, n, dtype=dtype)
+        x, y = (torch.randn(n, n, dtype=dtype, device=a.device) for _ in "xy")
+        z = torch.empty_like(x)
         out[name] = 2 * n**3 / best(lambda: torch.mm(x, y, out=z))
-    x = torch.zeros(64 << 20)
+    x = torch.zeros(64 << 20, device=a.device)
     y = torch.empty_like(x)
     out["copy"] = 2 * x.numel() * 4 / best(lambda: y.copy_(x))
     return out
@@ -210,15 +282,18 @@ def limits(_):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("what")
-    for name in ("output", "like", "data", "model", "windows", "form", "number"):
+    for name in ("output", "like", "data", "model", "windows", "form"):
         parser.add_argument("--" + name)
+    parser.add_argument("--number", default="f32")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--shape", default="bert", choices=("gpt2", "bert"))
     for name, value in (("most", None), ("length", 384), ("count", 400), ("compile", 0),
                         ("steps", 3), ("batch", 12)):
         parser.add_argument("--" + name, type=int, default=value)
     parser.add_argument("--started", type=float)
     a = parser.parse_args()
     work = dict(model=make_model, data=make_data, windows=make_windows, train=train,
-                evaluate=evaluate, limits=limits)
+                steps=steps, evaluate=evaluate, limits=limits)
     print(json.dumps(work[a.what](a)))
 
 
