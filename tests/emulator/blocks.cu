@@ -23,8 +23,10 @@ struct Owner {
     {
         if (!block)
             return;
-        for (Fiber &f : block->fibers)
+        for (Fiber &f : block->fibers) {
+            copies_clear(&f);
             fiber_close(&f);
+        }
         current = nullptr;
         free(block);
     }

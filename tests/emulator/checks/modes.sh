@@ -10,10 +10,13 @@ run() { # what it is called, then settings
     shift
     echo "-- $name"
     env "$@" "$program" || rc=$?
+    [ $rc -ne 77 ] || exit 77
     [ $rc -eq 0 ] || { echo "-- $name: exit $rc"; exit $rc; }
 }
 
+# ThreadSanitizer sees a race in any order, and takes its time.
 run "late copies" CAIRN_EMULATOR_ASYNC=late
 run "early copies, two threads" CAIRN_EMULATOR_ASYNC=early CAIRN_EMULATOR_THREADS=2
-[ "$variant" = tsan ] || run "random order 1, early" CAIRN_EMULATOR_SEED=1 CAIRN_EMULATOR_ASYNC=early
+[ "$variant" != tsan ] || exit 0
+run "random order 1, early" CAIRN_EMULATOR_SEED=1 CAIRN_EMULATOR_ASYNC=early
 run "random order 2, late" CAIRN_EMULATOR_SEED=2 CAIRN_EMULATOR_ASYNC=late
