@@ -51,9 +51,9 @@ __global__ void sleep_for_ever(unsigned *flag)
         __nanosleep(100);
 }
 
-__global__ void some_blocks_leave()
+__global__ void some_blocks_leave(unsigned leaves)
 {
-    if (blockIdx.x == 0)
+    if (blockIdx.x < leaves)
         return;
     cooperative_groups::this_grid().sync();
 }
@@ -224,7 +224,7 @@ static void run_waits(const char *name)
     if (is("sleep_for_ever"))
         LAUNCH(sleep_for_ever, 1, 1, 0, 0, flag.device);
     if (is("some_blocks_leave"))
-        LAUNCH_COOPERATIVE(some_blocks_leave, 3, 32, 0, 0);
+        LAUNCH_COOPERATIVE(some_blocks_leave, 3, 32, 0, 0, 1u);
     if (is("trap"))
         LAUNCH(trap, 2, 32, 0, 0);
 }

@@ -9,7 +9,7 @@ static T from_bits(unsigned short bits)
 {
     T x;
 
-    memcpy(&x, &bits, sizeof x);
+    memcpy(static_cast<void *>(&x), &bits, sizeof x);
     return x;
 }
 
