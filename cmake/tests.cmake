@@ -85,8 +85,8 @@ elseif(CAIRN_WITH_CUDA)
   set(label gpu)
 endif()
 file(STRINGS ${CMAKE_SOURCE_DIR}/kernels/ops.def operators REGEX "^OP\\(")
-list(APPEND operators "OP(attention_kernels)") # each kernel that attention chooses among
-list(APPEND operators "OP(faults)") # what a kernel's fault says
+# each kernel that attention chooses among; what a kernel's fault says; the instructions of sm80.cuh
+list(APPEND operators "OP(attention_kernels)" "OP(faults)" "OP(sm80)")
 foreach(operator IN LISTS operators)
   string(REGEX REPLACE "^OP\\(([a-z0-9_]+)\\).*" "\\1" operator "${operator}")
   if(device AND TARGET test_kernels_${operator})
