@@ -63,7 +63,7 @@ typedef struct OpCheck {
  * On another device than the CPU ($CAIRN_TEST_DEVICE): that outputs and all gradients agree with
  * the CPU's in F32, BF16 and F16; a second graph gives the same bits in its fourth run, which
  * replays a recording; recording it twice doubles the gradients. An operator that has no kernel
- * there fails. */
+ * there fails. Briefly (test_briefly()): F32 and BF16, each once, and added to once. */
 void check_op(OpBuild build, const void *context, const OpInput *in, int count, OpCheck c);
 
 /* Shape errors: records the operator, expects failure with this code and this text in it. */

@@ -20,6 +20,11 @@ bool test_on_cpu(void)
     return !strcmp(test_device(), "cpu");
 }
 
+bool test_briefly(void)
+{
+    return getenv("CAIRN_TEST_BRIEF") != NULL;
+}
+
 Status test_device_open(const char *name, int threads, Device **out)
 {
     const Status s = device_open(name, threads, out);

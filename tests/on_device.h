@@ -10,6 +10,10 @@
 const char *test_device(void);
 bool test_on_cpu(void); // whether that is the CPU
 
+/* Whether $CAIRN_TEST_BRIEF is set: what looks on is slow (a sanitizer that knows every thread of a
+ * kernel) and asks that each path of a kernel be taken, not that each value be right. */
+bool test_briefly(void);
+
 /* device_open() of `name`; where there is no GPU to test on, says so and ends the test as skipped. */
 MUST_CHECK Status test_device_open(const char *name, int threads, Device **out);
 
