@@ -3,6 +3,7 @@
 #include "kernels/ops.h"
 #include "runtime/safetensors.h"
 #include "tests/check_attention.h"
+#include "tests/on_device.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -30,15 +31,16 @@ static void check_case(const AttentionCase *k, const AttentionInputs *in,
                        const AttentionReference *want)
 {
     OpRun two = {0}, three = {0};
+    const bool again = !test_briefly();
 
     if (op_run(attention_build, k, in->in, 6, (OpSetting){.threads = 2}, &two) &&
-        op_run(attention_build, k, in->in, 6, (OpSetting){.threads = 3}, &three)) {
+        (!again || op_run(attention_build, k, in->in, 6, (OpSetting){.threads = 3}, &three))) {
         attention_near(two.y, want->y, two.y_count, 2e-6, "y");
-        CHECK(memcmp(two.y, three.y, (size_t)two.y_count * sizeof(float)) == 0);
+        CHECK(!again || memcmp(two.y, three.y, (size_t)two.y_count * sizeof(float)) == 0);
         for (int x = 0; x < (k->cross ? 2 : 1); x++) {
             const int64_t n = in->in[x].dim[0] * in->in[x].dim[1];
             attention_near(two.dx[x], want->dx[x], n, 1e-5, "dx");
-            CHECK(memcmp(two.dx[x], three.dx[x], (size_t)n * sizeof(float)) == 0);
+            CHECK(!again || memcmp(two.dx[x], three.dx[x], (size_t)n * sizeof(float)) == 0);
         }
         op_run_free(&three);
     }
@@ -154,6 +156,10 @@ static void tail_rows_do_not_count(void)
 /* v = 1, so y is the sum of what dropout kept: 1 on average. */
 static void dropout_keeps_the_scale(void)
 {
+    if (test_briefly()) {
+        SKIP("a matter of values");
+        return;
+    }
     const AttentionCase k = {1, {256}, {0}, {3}, 4, 4, 8, .dropout = 0.4f};
     AttentionInputs in = attention_inputs_open(&k, 95);
     OpRun r;

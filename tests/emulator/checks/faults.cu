@@ -178,7 +178,21 @@ __global__ void no_copy_barrier(float *out, const float *in)
     cp_async_16(s + threadIdx.x * 4, in + threadIdx.x * 4, true);
     cp_async_commit();
     cp_async_wait<0>();
-    out[threadIdx.x] = s[(127 - threadIdx.x)];
+    out[threadIdx.x] = s[127 - threadIdx.x];
+}
+
+/* The second tile goes where others still read the first. */
+__global__ void early_copy(float *out, const float *in)
+{
+    DYNAMIC_SHARED(float, s);
+
+    for (int tile = 0; tile < 2; tile++) {
+        cp_async_16(s + threadIdx.x * 4, in + threadIdx.x * 4, true);
+        cp_async_commit();
+        cp_async_wait<0>();
+        __syncthreads();
+        out[threadIdx.x] = s[127 - threadIdx.x];
+    }
 }
 
 __global__ void misaligned_copy(const float *in)
@@ -267,6 +281,8 @@ static void run_races(const char *name)
         LAUNCH(no_fence, 2, 1, 0, 0, words.device, flag.device, words.device + 1);
     if (is("no_copy_barrier"))
         LAUNCH(no_copy_barrier, 1, 128, 2048, 0, out.device, in.device);
+    if (is("early_copy"))
+        LAUNCH(early_copy, 1, 128, 2048, 0, out.device, in.device);
 }
 
 static void run_nans(const char *name)

@@ -58,7 +58,7 @@ asan)
     caught misaligned 'misaligned address' A=1
     ;;
 tsan)
-    for name in no_syncthreads no_syncwarp block_race no_fence no_copy_barrier; do
+    for name in no_syncthreads no_syncwarp block_race no_fence no_copy_barrier early_copy; do
         caught $name 'ThreadSanitizer: data race' CAIRN_EMULATOR_ASYNC=early
         caught $name 'ThreadSanitizer: data race' CAIRN_EMULATOR_ASYNC=late
     done
