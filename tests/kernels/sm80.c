@@ -2,7 +2,7 @@
  * layouts are those of PTX ISA 8.5, "Matrix Fragments for mma.m16n8k16" and "ldmatrix".
  */
 #include "runtime/half.h"
-#include "tests/check_op.h"
+#include "runtime/op.h"
 #include "tests/check_sm80.h"
 #include "tests/on_device.h"
 #include "tests/test.h"
@@ -10,10 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef WITH_CUDA
-
 enum { M = 16, N = 8, K = 16, PRODUCTS = M * K + K * N + 64 };
 
+typedef struct Wrappers {
+    void (*ldmatrix)(const Device *d, const uint16_t *rows, const int32_t *place, bool transposed,
+                     uint32_t *out);
+    void (*mma)(const Device *d, const uint32_t *a, const uint32_t *b, float *sum, int count,
+                bool bf16);
+    void (*copy)(const Device *d, const uint32_t *from, const int32_t *real, uint32_t *out);
+} Wrappers;
+
+static const Wrappers call = {IF_CUDA(sm80_ldmatrix), IF_CUDA(sm80_mma), IF_CUDA(sm80_copy)};
 static Device *device;
 
 /* ---- ldmatrix ---- */
@@ -28,7 +35,7 @@ static void check_ldmatrix(const int32_t *place, bool transposed)
     void *memory = on_device(device, rows, sizeof rows);
     void *places = on_device(device, place, SM80_LANES * sizeof *place);
     void *result = on_device(device, NULL, sizeof out);
-    sm80_ldmatrix(device, memory, places, transposed, result);
+    call.ldmatrix(device, memory, places, transposed, result);
     from_device(device, out, result, sizeof out);
     for (int lane = 0; lane < SM80_LANES; lane++)
         for (int j = 0; j < 4; j++)
@@ -131,7 +138,7 @@ static void check_mma(bool bf16)
     void *a = on_device(device, p->left, sizeof p->left);
     void *b = on_device(device, p->right, sizeof p->right);
     void *d = on_device(device, p->sum, sizeof p->sum);
-    sm80_mma(device, a, b, d, PRODUCTS, bf16);
+    call.mma(device, a, b, d, PRODUCTS, bf16);
     from_device(device, p->sum, d, sizeof p->sum);
     check_products(p);
     on_device_free(device, a, sizeof p->left);
@@ -166,7 +173,7 @@ static void copies_arrive_in_groups(void)
     void *source = on_device(device, from, sizeof from);
     void *choice = on_device(device, real, sizeof real);
     void *result = on_device(device, NULL, sizeof out);
-    sm80_copy(device, source, choice, result);
+    call.copy(device, source, choice, result);
     from_device(device, out, result, sizeof out);
     for (int i = 0; i < COPIES; i++) {
         const int j = i / SM80_THREADS * SM80_THREADS + (i + 1) % SM80_THREADS;
@@ -199,18 +206,3 @@ int main(void)
     device_close(device);
     return test_result();
 }
-
-#else
-
-static void all(void)
-{
-    SKIP("a build without CUDA and without the emulator");
-}
-
-int main(void)
-{
-    RUN(all);
-    return test_result();
-}
-
-#endif
