@@ -48,16 +48,18 @@ static bool check_kernel(const AttentionCase *k, const AttentionInputs *in,
 {
     const double tolerance = k->dtype == BF16 ? 1.2e-2 : 1.5e-3;
     OpRun one = {0}, other = {0};
-    bool good = op_run(attention_build, k, in->in, 6, (OpSetting){.dtype = k->dtype}, &one) &&
-                op_run(attention_build, k, in->in, 6, (OpSetting){.dtype = k->dtype}, &other);
+    const bool again = !test_briefly();
+    bool good =
+        op_run(attention_build, k, in->in, 6, (OpSetting){.dtype = k->dtype}, &one) &&
+        (!again || op_run(attention_build, k, in->in, 6, (OpSetting){.dtype = k->dtype}, &other));
 
     if (good) {
         good &= attention_near(one.y, want->y, one.y_count, tolerance, "y");
-        good &= CHECK(memcmp(one.y, other.y, (size_t)one.y_count * sizeof(float)) == 0);
+        good &= CHECK(!again || memcmp(one.y, other.y, (size_t)one.y_count * sizeof(float)) == 0);
         for (int x = 0; x < (k->cross ? 2 : 1); x++) {
             const int64_t n = in->in[x].dim[0] * in->in[x].dim[1];
             good &= attention_near(one.dx[x], want->dx[x], n, tolerance, "dx");
-            good &= CHECK(memcmp(one.dx[x], other.dx[x], (size_t)n * sizeof(float)) == 0);
+            good &= CHECK(!again || memcmp(one.dx[x], other.dx[x], (size_t)n * sizeof(float)) == 0);
         }
     }
     op_run_free(&one);

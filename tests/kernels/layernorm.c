@@ -113,9 +113,10 @@ static void agrees_where_paths_change(void)
 
     if (test_on_cpu())
         return;
-    // briefly every second: one of each path
-    for (size_t i = test_briefly(); i < sizeof shape / sizeof *shape; i += 1 + test_briefly())
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (Form form = PLAIN; form <= ADDED; form++) {
+            if (test_briefly() && (i % 2 == 0 || form != i / 2 % 3)) // one of each path
+                continue;
             const int64_t N = shape[i][0], C = shape[i][1];
             Inputs p = inputs_open(N, C, form == COLUMNS ? C + 3 : C, i);
 
