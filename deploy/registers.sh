@@ -9,7 +9,7 @@
 # stores, of spill loads, of static shared memory", or "-" where the kernel is not compiled for that card.
 # BUILD is a build tree configured with -DCAIRN_REGISTERS=ON, which makes `compile` the launcher of nvcc.
 # Rows that differ otherwise, or are missing, are told and fail nothing. Exits 77 where the build has
-# nothing to say, or where the table is of another nvcc.
+# nothing to say, or where there is no table or one of another nvcc.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -103,7 +103,11 @@ if [ "$1" = update ]; then
     mv "$table.part" "$table"
     exit
 fi
-if [ -f "$table" ] && ! grep -q "; nvcc $version\$" "$table"; then
+if [ ! -f "$table" ]; then
+    echo "skipped: there is no $table yet; deploy/registers.sh update $2 writes it"
+    exit 77
+fi
+if ! grep -q "; nvcc $version\$" "$table"; then
     echo "skipped: $table is of another nvcc than $version: what ptxas does has changed"
     exit 77
 fi

@@ -30,6 +30,8 @@ run 77 check "$build" "$top/table"
 [[ $out == *"was not built by nvcc with -DCAIRN_REGISTERS=ON"* ]] || bad "no reason to skip"
 
 ptxas_says 8 12 >"$log"
+run 77 check "$build" "$top/table"
+[[ $out == *"there is no $top/table yet"* ]] || bad "no reason to skip"
 run 0 update "$build" "$top/table"
 grep -q $'^kernels/add.cu:add_row<float>\t40 8 12 96\t32 0 0 0\t-' "$top/table" || bad "the row is $(tail -n 1 "$top/table")"
 run 0 check "$build" "$top/table"
