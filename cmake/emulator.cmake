@@ -82,9 +82,9 @@ foreach(variant plain asan tsan)
     get_filename_component(name ${source} NAME_WE)
     cairn_variant_program(${variant} emulator_${name}_${variant} ${source}
       emulator_checks_${variant})
-    set(script modes)
-    if(name STREQUAL "faults")
-      set(script faults)
+    set(script modes) # unless a check has a script of its own
+    if(EXISTS ${checks}/${name}.sh)
+      set(script ${name})
     endif()
     cairn_variant_test(${variant} emulator/${name} bash ${checks}/${script}.sh
       $<TARGET_FILE:emulator_${name}_${variant}> ${variant})
