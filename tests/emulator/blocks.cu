@@ -3,6 +3,7 @@
 #include "tests/emulator/blocks.h"
 #include "tests/emulator/report.h"
 #include "tests/emulator/sm80.h"
+#include "tests/emulator/sm90.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct Owner {
             copies_clear(&f);
             fiber_close(&f);
         }
+        engines_close(block);
         current = nullptr;
         free(block);
     }
@@ -54,13 +56,22 @@ static void conditions_try(Block *b)
     }
 }
 
+static uint64_t random_next(Block *b)
+{
+    b->random ^= b->random << 13;
+    b->random ^= b->random >> 7;
+    b->random ^= b->random << 17;
+    return b->random;
+}
+
 static void pending_make_one(Block *b)
 {
-    Pending *p = b->pending;
+    Pending **at = &b->pending;
 
-    b->pending = p->next;
-    if (!b->pending)
-        b->pending_end = &b->pending;
+    while (b->shuffled && (*at)->next && random_next(b) % 2)
+        at = &(*at)->next;
+    Pending *p = *at;
+    *at = p->next;
     p->make(p->what);
     free(p);
     b->idle = 0;
@@ -68,21 +79,19 @@ static void pending_make_one(Block *b)
 
 void block_defer(void (*make)(void *), void *what)
 {
-    Block *b = current;
+    Pending **at = &current->pending;
     Pending *p = static_cast<Pending *>(malloc(sizeof *p));
 
+    while (*at)
+        at = &(*at)->next;
     *p = {make, what, nullptr};
-    *b->pending_end = p;
-    b->pending_end = &p->next;
+    *at = p;
 }
 
 static Fiber *ready_take(Block *b)
 {
     if (b->shuffled) {
-        b->random ^= b->random << 13;
-        b->random ^= b->random >> 7;
-        b->random ^= b->random << 17;
-        const unsigned other = (b->first_ready + b->random % b->ready_count) % MOST_THREADS;
+        const unsigned other = (b->first_ready + random_next(b) % b->ready_count) % MOST_THREADS;
         const unsigned number = b->ready[other];
         b->ready[other] = b->ready[b->first_ready];
         b->ready[b->first_ready] = number;
@@ -98,6 +107,8 @@ void block_next()
     Block *b = current;
     Fiber *from = b->running;
 
+    if (b->shuffled && b->pending && random_next(b) % 16 == 0)
+        pending_make_one(b);
     for (;;) {
         if (b->at_condition && (!b->ready_count || b->shuffled))
             conditions_try(b);
@@ -148,7 +159,7 @@ void block_yield()
 }
 
 void block_wait(bool (*condition)(void *), void *argument, const char *what, const char *file,
-                int line)
+                int line, void (*describe)(const void *, char *, size_t))
 {
     Block *b = current;
     Fiber *f = b->running;
@@ -160,6 +171,7 @@ void block_wait(bool (*condition)(void *), void *argument, const char *what, con
     f->line = line;
     f->condition = condition;
     f->condition_argument = argument;
+    f->describe = describe;
     f->state = FIBER_AT_CONDITION;
     b->at_condition++;
     block_next();
@@ -290,7 +302,6 @@ Block *block_here(unsigned threads)
         current = owner.block;
         current->host = current->running = &current->fibers[MOST_THREADS];
         current->host->race_thread = race_thread_running();
-        current->pending_end = &current->pending;
         shuffle_by_seed(current);
     }
     for (unsigned i = 0; i < threads; i++) {
@@ -334,6 +345,7 @@ void block_run(Block *b)
     race_acquire(&b->finished);
     if (b->alive)
         report_hang();
+    engines_check(b);
 }
 
 } // namespace emulator

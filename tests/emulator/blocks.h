@@ -47,7 +47,8 @@ struct Pending {
     Pending *next;
 };
 
-struct Grid; // launches.cu
+struct Grid;    // launches.cu
+struct Engines; // engines.h
 
 struct Block {
     Fiber *running, *host; // host: the thread of the operating system, when no CUDA thread runs
@@ -66,7 +67,8 @@ struct Block {
     const void *arguments;
     Grid *cooperative;
     bool alone; // no other block runs meanwhile
-    Pending *pending, **pending_end;
+    Pending *pending;
+    Engines *engines;
     Barrier barrier[BARRIERS];
     Warp warp[MOST_WARPS];
     char started, finished; // to ThreadSanitizer
@@ -83,9 +85,12 @@ void block_run(Block *b);
 void block_ready(Fiber *f); // it may go on
 void block_next();          // hands over to whoever is ready; returns when the caller is again
 void block_yield();         // the same, where the caller could go on
+/* describe: for the list of who waits where. */
 void block_wait(bool (*condition)(void *), void *argument, const char *what, const char *file,
-                int line);
-void block_defer(void (*make)(void *), void *what); // done when nobody else can go on
+                int line,
+                void (*describe)(const void *argument, char *text, size_t bytes) = nullptr);
+/* Done when nobody else can go on; in a random order of threads, sooner and in any order. */
+void block_defer(void (*make)(void *), void *what);
 
 /* bar.sync and, with wait false, bar.arrive. expected 0 is __syncthreads(). */
 int barrier_meet(unsigned id, unsigned expected, bool wait, int predicate, Vote vote,

@@ -6,6 +6,7 @@
 #include "tests/emulator/cuda_fp16.h"
 #include "tests/emulator/cuda_runtime.h"
 #include "tests/emulator/sm80.h"
+#include "tests/emulator/sm90.h"
 
 #define LAUNCH(kernel, grid, block, bytes, stream, ...) \
     emulator::launch(false, (grid), (block), (bytes), (stream), (kernel)__VA_OPT__(, ) __VA_ARGS__)

@@ -39,6 +39,7 @@ struct Fiber {
     void *out;
     bool (*condition)(void *);
     void *condition_argument;
+    void (*describe)(const void *argument, char *text, size_t bytes); // what is missing; or NULL
     void *race_thread;
     Copies *copies;
 };

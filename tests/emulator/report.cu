@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 namespace emulator
@@ -30,14 +31,30 @@ void report_fault(const char *format, ...)
     _exit(EXIT_FAULT);
 }
 
+enum { MOST_DETAIL = 128 };
+
+static void describe(const Fiber *f, char *text)
+{
+    text[0] = '\0';
+    if (f->state == FIBER_AT_CONDITION && f->describe)
+        f->describe(f->condition_argument, text, MOST_DETAIL);
+}
+
 static bool waits_alike(const Fiber *a, const Fiber *b)
 {
-    return a->state == b->state && a->what == b->what && a->file == b->file && a->line == b->line;
+    char of_a[MOST_DETAIL], of_b[MOST_DETAIL];
+
+    if (a->state != b->state || a->what != b->what || a->file != b->file || a->line != b->line)
+        return false;
+    describe(a, of_a);
+    describe(b, of_b);
+    return !strcmp(of_a, of_b);
 }
 
 void report_hang()
 {
     const Block *b = current;
+    char detail[MOST_DETAIL];
 
     flockfile(stderr);
     fprintf(stderr, "emulator: block %u,%u,%u hangs: %u of %u threads can never go on\n",
@@ -47,10 +64,11 @@ void report_hang()
         for (end = first + 1; end < b->threads && waits_alike(f, &b->fibers[end]);)
             end++;
         fprintf(stderr, "  threads %u..%u ", first, end - 1);
+        describe(f, detail);
         if (f->state == FIBER_DONE)
             fputs("have returned\n", stderr);
         else
-            fprintf(stderr, "wait: %s at %s:%d\n", f->what, f->file, f->line);
+            fprintf(stderr, "wait: %s%s at %s:%d\n", f->what, detail, f->file, f->line);
     }
     fflush(stderr);
     _exit(EXIT_FAULT);

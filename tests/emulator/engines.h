@@ -1,0 +1,61 @@
+/* engines.h - what works beside the threads of a block: TMA and the tensor cores.
+ *
+ * To ThreadSanitizer three threads. `copier` makes the copies of TMA. `multiplier` makes products:
+ * it knows what the threads knew that started them. `outsider` reads what the multiplier reads but
+ * knows only what TMA has brought and what threads have written before a fence_proxy_async(): it
+ * finds the fences that are missing.
+ */
+#ifndef TESTS_EMULATOR_ENGINES_H
+#define TESTS_EMULATOR_ENGINES_H
+
+#include "tests/emulator/blocks.h"
+
+namespace emulator
+{
+
+enum { WARPGROUP_LANES = 128, MOST_WARPGROUPS = MOST_THREADS / WARPGROUP_LANES };
+
+struct Warpgroup; // products.cu
+
+struct Engines {
+    void *copier, *multiplier, *outsider;
+    char fenced, brought;                // to ThreadSanitizer
+    unsigned registers[MOST_WARPGROUPS]; // a thread's; 0: as launched
+    Warpgroup *groups;
+};
+
+/* Of the running block; opened when first asked for. */
+Engines &engines_here();
+bool engines_are_early();
+
+/* The running thread's own, all of whose threads are there; `what` for the report. */
+unsigned warpgroup_here(const char *what, const char *file, int line);
+
+Warpgroup *warpgroups_open();
+void warpgroups_close(Warpgroup *groups);
+void warpgroups_check(const Block *b); // nothing may be under way
+
+/* All threads of a warpgroup meet in one operation; true in the last one to come, which must call
+ * warpgroup_go_on() when it has done what is to be done. */
+bool warpgroup_meet(const char *what, const char *file, int line);
+void warpgroup_go_on();
+
+template <typename F>
+void engine_run(void *thread, F f)
+{
+    void *const own = race_thread_running();
+
+    race_thread_switch(thread);
+    f();
+    race_thread_switch(own);
+}
+
+/* Exchanges 16-byte pieces within 8 rows of `swizzle` bytes: 128, 64 or 32. */
+inline uint32_t swizzled(uint32_t offset, uint32_t swizzle)
+{
+    return offset ^ (offset >> 3 & (swizzle - 16));
+}
+
+} // namespace emulator
+
+#endif

@@ -1,0 +1,468 @@
+/* products.cu - wgmma: products of a warpgroup by the tensor cores.
+ *
+ * The sums of a chain of products are the engine's from the first start to the wait for the last;
+ * meanwhile the threads' own copies are NaN, and must be so still at the wait.
+ *
+ * A descriptor gives the start, two strides and the swizzle in bytes. Element (row, k) of an operand:
+ *   by k     row / 8 * stride + row % 8 * swizzle + k * 2
+ *   by rows  row / span * leading + k / 8 * stride + k % 8 * swizzle + row % span * 2, span =
+ *            swizzle / 2
+ * whereupon 16-byte pieces are exchanged by the address.
+ */
+#include "tests/emulator/engines.h"
+#include "tests/emulator/report.h"
+#include "tests/emulator/sm90.h"
+
+#include <deque>
+#include <memory>
+#include <string.h>
+#include <vector>
+
+namespace emulator
+{
+
+enum { ROWS = 64, STEPS = 16, MOST_COLUMNS = 256, PIECE_NUMBERS = 8, LANE_FLOATS = 8 };
+static const uint32_t UNDEFINED = 0x7FFFFFFF; // NaN
+
+static uint32_t &bits_in(float &x)
+{
+    return reinterpret_cast<uint32_t &>(x);
+}
+
+typedef float Lanes __attribute__((vector_size(LANE_FLOATS * sizeof(float))));
+
+struct Sums {
+    float *d[WARPGROUP_LANES];
+    int columns;
+    unsigned uses; // products that are not retired
+    std::vector<Lanes> value;
+    float *row(int r)
+    {
+        return reinterpret_cast<float *>(value.data()) + r * columns;
+    }
+};
+
+struct Start {
+    Product product;
+    Sums *sums;
+    bool made;
+    const uint32_t *registers[WARPGROUP_LANES];
+    uint32_t kept[WARPGROUP_LANES][4]; // what they held at the start
+    const char *file;
+    int line;
+    char place; // to ThreadSanitizer: what the threads knew
+};
+
+typedef std::vector<std::unique_ptr<Start>> Starts;
+
+struct Warpgroup {
+    unsigned arrived;
+    const char *what, *file; // the operation in which they meet
+    int line;
+    bool fenced;
+    Starts open;
+    std::deque<Starts> groups;
+    std::vector<std::unique_ptr<Sums>> sums;
+    char done; // to ThreadSanitizer
+};
+
+Warpgroup *warpgroups_open()
+{
+    return new Warpgroup[MOST_WARPGROUPS]{};
+}
+
+void warpgroups_close(Warpgroup *groups)
+{
+    delete[] groups;
+}
+
+void warpgroups_check(const Block *b)
+{
+    for (unsigned i = 0; i < b->threads / WARPGROUP_LANES; i++) {
+        Warpgroup &g = b->engines->groups[i];
+        for (const Starts &group : g.groups)
+            if (!group.empty())
+                report_fault("the block ends and nobody waited for the wgmma at %s:%d",
+                             group[0]->file, group[0]->line);
+        if (!g.open.empty())
+            report_fault("the block ends and the wgmma at %s:%d was never committed",
+                         g.open[0]->file, g.open[0]->line);
+        g.groups.clear();
+        g.fenced = false;
+    }
+}
+
+/* ---- a warpgroup meets ---- */
+
+static Warpgroup &own_group()
+{
+    return engines_here().groups[current->running->number / WARPGROUP_LANES];
+}
+
+static unsigned own_lane()
+{
+    return current->running->number % WARPGROUP_LANES;
+}
+
+unsigned warpgroup_here(const char *what, const char *file, int line)
+{
+    Fiber *f = current->running;
+    const unsigned group = f->number / WARPGROUP_LANES;
+
+    f->file = file;
+    f->line = line;
+    if ((group + 1) * WARPGROUP_LANES > current->threads)
+        report_fault("%s by threads that are no whole warpgroup", what);
+    return group;
+}
+
+static void warpgroup_agree(const Warpgroup &g, const char *what, const char *file, int line)
+{
+    if (g.arrived && (g.what != what || g.file != file || g.line != line))
+        report_fault("threads of a warpgroup meet different operations: %s, and %s at %s:%d", what,
+                     g.what, g.file, g.line);
+}
+
+bool warpgroup_meet(const char *what, const char *file, int line)
+{
+    warpgroup_here(what, file, line);
+    Warpgroup &g = own_group();
+    Fiber *f = current->running;
+
+    warpgroup_agree(g, what, file, line);
+    g.what = what;
+    g.file = file;
+    g.line = line;
+    if (++g.arrived == WARPGROUP_LANES)
+        return true;
+    f->what = what;
+    f->state = FIBER_AT_BARRIER;
+    f->waits_at = &g;
+    block_next();
+    return false;
+}
+
+void warpgroup_go_on()
+{
+    Block *b = current;
+    Warpgroup &g = own_group();
+
+    g.arrived = 0;
+    b->idle = 0;
+    for (unsigned i = 0; i < b->threads; i++)
+        if (b->fibers[i].state == FIBER_AT_BARRIER && b->fibers[i].waits_at == &g)
+            block_ready(&b->fibers[i]);
+}
+
+/* ---- operands ---- */
+
+struct Tile {
+    uint32_t start, leading, stride, swizzle;
+    bool by_k;
+};
+
+static Tile tile_of(uint64_t descriptor, bool by_k)
+{
+    static const uint32_t SWIZZLE[] = {0, 128, 64, 32};
+    const auto bytes = [descriptor](int from) {
+        return (uint32_t)(descriptor >> from & 0x3FFF) << 4;
+    };
+    const Tile t = {bytes(0), bytes(16), bytes(32), SWIZZLE[descriptor >> 62], by_k};
+
+    if (!t.swizzle)
+        report_fault("wgmma of a tile without a swizzle is not emulated");
+    if (descriptor >> 46 & 0xFFFF || descriptor >> 14 & 3 || descriptor >> 30 & 3)
+        report_fault("a descriptor of wgmma has bits set that mean nothing: was it moved too far?");
+    const uint32_t within = t.start % (8 * t.swizzle);
+    if (by_k ? within + 2 * STEPS > t.swizzle : within != 0)
+        report_fault("a tile of wgmma with a swizzle of %u bytes must be aligned to %u", t.swizzle,
+                     8 * t.swizzle);
+    return t;
+}
+
+/* 8 numbers of an operand: of one row from k on, or of one k from the row on. */
+static const char *piece_at(const Tile &t, uint32_t row, uint32_t k)
+{
+    const uint32_t span = t.swizzle / 2;
+    const uint32_t offset = t.start + (t.by_k ? row / 8 * t.stride + row % 8 * t.swizzle + k * 2
+                                              : row / span * t.leading + k / 8 * t.stride +
+                                                    k % 8 * t.swizzle + row % span * 2);
+    const uint32_t place = swizzled(offset, t.swizzle);
+
+    if (place + 2 * PIECE_NUMBERS > current->dynamic_bytes)
+        report_fault("wgmma reads beyond shared memory");
+    return current->dynamic + place;
+}
+
+/* f(row, k, piece) for all pieces of an operand. */
+template <typename F>
+static void pieces_visit(const Tile &t, uint32_t rows, F f)
+{
+    for (uint32_t row = 0; row < rows; row += t.by_k ? 1 : PIECE_NUMBERS)
+        for (uint32_t k = 0; k < STEPS; k += t.by_k ? PIECE_NUMBERS : 1)
+            f(row, k, piece_at(t, row, k));
+}
+
+static float number_of(uint16_t bits, bool bf16)
+{
+    if (bf16) {
+        const uint32_t wide = (uint32_t)bits << 16;
+        float value;
+        memcpy(&value, &wide, sizeof value);
+        return value;
+    }
+    __half value;
+    memcpy(static_cast<void *>(&value), &bits, sizeof bits);
+    return __half2float(value);
+}
+
+/* put(row, k, value) for all elements of an operand in shared memory. */
+template <typename F>
+static void tile_read(const Tile &t, uint32_t rows, bool bf16, F put)
+{
+    pieces_visit(t, rows, [&](uint32_t row, uint32_t k, const char *piece) {
+        uint16_t bits[PIECE_NUMBERS];
+        race_read(piece, sizeof bits);
+        memcpy(bits, piece, sizeof bits);
+        for (uint32_t i = 0; i < PIECE_NUMBERS; i++)
+            put(t.by_k ? row : row + i, t.by_k ? k + i : k, number_of(bits[i], bf16));
+    });
+}
+
+/* The fragment: see kernels/sm90.cuh. */
+static int fragment_row(unsigned thread)
+{
+    return (int)(thread / LANES * 16 + thread % LANES / 4);
+}
+static int fragment_column(unsigned thread)
+{
+    return (int)(thread % 4 * 2);
+}
+
+template <typename F>
+static void registers_read(const Start &s, F put)
+{
+    for (unsigned i = 0; i < WARPGROUP_LANES; i++)
+        for (int e = 0; e < 4; e++)
+            for (int h = 0; h < 2; h++)
+                put((uint32_t)(fragment_row(i) + e % 2 * 8),
+                    (uint32_t)(fragment_column(i) + e / 2 * 8 + h),
+                    number_of((uint16_t)(s.registers[i][e] >> 16 * h), s.product.bf16));
+}
+
+/* ---- products ---- */
+
+struct Operands {
+    float left[ROWS][STEPS];
+    alignas(sizeof(Lanes)) float right[STEPS][MOST_COLUMNS];
+};
+
+static void multiply(const Operands &o, const Product &p, Sums *sums)
+{
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < p.columns; c += LANE_FLOATS) {
+            Lanes sum = {}, *to = reinterpret_cast<Lanes *>(sums->row(r) + c);
+            for (int k = 0; k < STEPS; k++)
+                sum += o.left[r][k] * *reinterpret_cast<const Lanes *>(&o.right[k][c]);
+            *to = p.add ? *to + sum : sum;
+        }
+}
+
+/* Tiles are seen by those alone who were told of them, and through a fence between proxies. */
+static void product_check(const Start &s)
+{
+    Engines &e = engines_here();
+    const Product &p = s.product;
+    const auto see = [](uint32_t, uint32_t, const char *piece) {
+        race_read(piece, 2 * PIECE_NUMBERS);
+    };
+
+    engine_run(e.outsider, [&] {
+        race_acquire(&current->started);
+        race_acquire(&e.fenced);
+        race_acquire(&e.brought);
+        if (!p.registers)
+            pieces_visit(tile_of(p.left, p.left_by_k), ROWS, see);
+        pieces_visit(tile_of(p.right, p.right_by_k), (uint32_t)p.columns, see);
+    });
+}
+
+static void product_make(Start &s)
+{
+    static thread_local const std::unique_ptr<Operands> o(new Operands);
+    const Product &p = s.product;
+    const auto put_left = [](uint32_t r, uint32_t k, float x) { o->left[r][k] = x; };
+    const auto put_right = [](uint32_t r, uint32_t k, float x) { o->right[k][r] = x; };
+
+    engine_run(engines_here().multiplier, [&] {
+        race_acquire(&s.place);
+        if (p.registers)
+            registers_read(s, put_left);
+        else
+            tile_read(tile_of(p.left, p.left_by_k), ROWS, p.bf16, put_left);
+        tile_read(tile_of(p.right, p.right_by_k), (uint32_t)p.columns, p.bf16, put_right);
+    });
+    product_check(s);
+    multiply(*o, p, s.sums);
+    s.made = true;
+}
+
+static bool alike(const Product &a, const Product &b)
+{
+    return a.left == b.left && a.right == b.right && a.left_by_k == b.left_by_k &&
+           a.right_by_k == b.right_by_k && a.add == b.add && a.bf16 == b.bf16 &&
+           a.columns == b.columns && !a.registers == !b.registers;
+}
+
+/* The first thread of the warpgroup. */
+static void start_open(Warpgroup &g, const Product &p, float *d, const char *file, int line)
+{
+    Start *s = new Start{};
+
+    if (!g.fenced)
+        report_fault("wgmma without a wgmma_fence() since the last wgmma_commit() or wgmma_wait()");
+    s->product = p;
+    s->file = file;
+    s->line = line;
+    for (const auto &sums : g.sums)
+        if (sums->d[own_lane()] == d)
+            s->sums = sums.get();
+    if (!s->sums) {
+        g.sums.emplace_back(s->sums = new Sums{});
+        s->sums->columns = p.columns;
+        s->sums->value.resize((size_t)(ROWS * p.columns / LANE_FLOATS));
+    }
+    s->sums->uses++;
+    g.open.emplace_back(s);
+}
+
+/* f(element of d, row, column) of one thread. */
+template <typename F>
+static void fragment_visit(unsigned thread, int columns, F f)
+{
+    for (int i = 0; i < columns / 2; i++)
+        f(i, fragment_row(thread) + i / 2 % 2 * 8, i / 4 * 8 + fragment_column(thread) + i % 2);
+}
+
+/* Sums that wgmma does not have yet are taken from the thread. */
+static void sums_take(Sums *sums, float *d, const Product &p)
+{
+    const unsigned i = own_lane();
+
+    if (sums->columns != p.columns || (sums->d[i] && sums->d[i] != d))
+        report_fault("wgmma into sums that another wgmma still works on, in another shape");
+    if (sums->d[i])
+        return;
+    sums->d[i] = d;
+    fragment_visit(i, p.columns, [&](int e, int r, int c) {
+        sums->row(r)[c] = d[e];
+        bits_in(d[e]) = UNDEFINED;
+    });
+}
+
+void product_start(float *d, const Product &p, const char *file, int line)
+{
+    const char *what = p.registers ? "wgmma_rs()" : "wgmma_ss()";
+
+    warpgroup_here(what, file, line);
+    Warpgroup &g = own_group();
+    warpgroup_agree(g, what, file, line);
+    if (!g.arrived)
+        start_open(g, p, d, file, line);
+    Start &s = *g.open.back();
+    if (!alike(s.product, p))
+        report_fault("threads of a warpgroup start different products");
+    sums_take(s.sums, d, p);
+    s.registers[own_lane()] = p.registers;
+    if (p.registers)
+        memcpy(s.kept[own_lane()], p.registers, sizeof s.kept[0]);
+    race_release(&s.place);
+    if (warpgroup_meet(what, file, line)) {
+        if (engines_are_early())
+            product_make(s);
+        warpgroup_go_on();
+    }
+}
+
+void products_fence(const char *file, int line)
+{
+    if (warpgroup_meet("wgmma_fence()", file, line)) {
+        own_group().fenced = true;
+        warpgroup_go_on();
+    }
+}
+
+void products_commit(const char *file, int line)
+{
+    if (warpgroup_meet("wgmma_commit()", file, line)) {
+        Warpgroup &g = own_group();
+        g.groups.push_back(std::move(g.open));
+        g.open.clear();
+        g.fenced = false;
+        warpgroup_go_on();
+    }
+}
+
+static void start_retire(Start &s)
+{
+    if (!s.made)
+        product_make(s);
+    for (unsigned i = 0; s.product.registers && i < WARPGROUP_LANES; i++)
+        for (int e = 0; e < 4; e++)
+            if (s.kept[i][e] != s.registers[i][e])
+                report_fault("the left operand in registers of the wgmma at %s:%d was written "
+                             "before the wait for it",
+                             s.file, s.line);
+    s.sums->uses--;
+}
+
+static void sums_give(Sums *sums)
+{
+    for (unsigned i = 0; i < WARPGROUP_LANES; i++)
+        fragment_visit(i, sums->columns, [&](int e, int r, int c) {
+            if (bits_in(sums->d[i][e]) != UNDEFINED)
+                report_fault("sums of wgmma were written before the wait for them");
+            sums->d[i][e] = sums->row(r)[c];
+        });
+}
+
+static void groups_retire(Warpgroup &g, unsigned pending)
+{
+    Engines &e = engines_here();
+
+    while (g.groups.size() > pending) {
+        for (const auto &start : g.groups.front())
+            start_retire(*start);
+        g.groups.pop_front();
+    }
+    for (size_t i = 0; i < g.sums.size();)
+        if (g.sums[i]->uses) {
+            i++;
+        } else {
+            sums_give(g.sums[i].get());
+            g.sums.erase(g.sums.begin() + (ptrdiff_t)i);
+        }
+    engine_run(e.multiplier, [&] { race_release(&g.done); });
+    engine_run(e.outsider, [&] { race_release(&g.done); });
+}
+
+void products_wait(unsigned pending, const char *file, int line)
+{
+    if (warpgroup_meet("wgmma_wait()", file, line)) {
+        groups_retire(own_group(), pending);
+        own_group().fenced = false;
+        warpgroup_go_on();
+    }
+    race_acquire(&own_group().done);
+}
+
+void products_hold(const void *registers, const char *file, int line)
+{
+    current->running->file = file;
+    current->running->line = line;
+    for (const auto &sums : own_group().sums)
+        if (sums->d[own_lane()] == registers)
+            report_fault("wgmma_hold() of sums that wgmma still works on: wait for them first");
+}
+
+} // namespace emulator
