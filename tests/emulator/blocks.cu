@@ -72,19 +72,17 @@ static void pending_make_one(Block *b)
         at = &(*at)->next;
     Pending *p = *at;
     *at = p->next;
-    p->make(p->what);
-    free(p);
+    p->make(p);
     b->idle = 0;
 }
 
-void block_defer(void (*make)(void *), void *what)
+void block_defer(Pending *p)
 {
     Pending **at = &current->pending;
-    Pending *p = static_cast<Pending *>(malloc(sizeof *p));
 
     while (*at)
         at = &(*at)->next;
-    *p = {make, what, nullptr};
+    p->next = nullptr;
     *at = p;
 }
 

@@ -40,10 +40,9 @@ struct Barrier {
     char place[2];
 };
 
-/* What the hardware has still to do: copies of TMA. */
+/* What the hardware has still to do: the head of a copy of TMA. */
 struct Pending {
-    void (*make)(void *what); // frees it
-    void *what;
+    void (*make)(Pending *p); // frees it
     Pending *next;
 };
 
@@ -90,7 +89,7 @@ void block_wait(bool (*condition)(void *), void *argument, const char *what, con
                 int line,
                 void (*describe)(const void *argument, char *text, size_t bytes) = nullptr);
 /* Done when nobody else can go on; in a random order of threads, sooner and in any order. */
-void block_defer(void (*make)(void *), void *what);
+void block_defer(Pending *p);
 
 /* bar.sync and, with wait false, bar.arrive. expected 0 is __syncthreads(). */
 int barrier_meet(unsigned id, unsigned expected, bool wait, int predicate, Vote vote,

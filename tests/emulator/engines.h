@@ -15,13 +15,13 @@ namespace emulator
 
 enum { WARPGROUP_LANES = 128, MOST_WARPGROUPS = MOST_THREADS / WARPGROUP_LANES };
 
-struct Warpgroup; // products.cu
+struct Warpgroups; // products.cu
 
 struct Engines {
     void *copier, *multiplier, *outsider;
     char fenced, brought;                // to ThreadSanitizer
     unsigned registers[MOST_WARPGROUPS]; // a thread's; 0: as launched
-    Warpgroup *groups;
+    Warpgroups *groups;
 };
 
 /* Of the running block; opened when first asked for. */
@@ -31,8 +31,8 @@ bool engines_are_early();
 /* The running thread's own, all of whose threads are there; `what` for the report. */
 unsigned warpgroup_here(const char *what, const char *file, int line);
 
-Warpgroup *warpgroups_open();
-void warpgroups_close(Warpgroup *groups);
+Warpgroups *warpgroups_open();
+void warpgroups_close(Warpgroups *groups);
 void warpgroups_check(const Block *b); // nothing may be under way
 
 /* All threads of a warpgroup meet in one operation; true in the last one to come, which must call
@@ -48,6 +48,13 @@ void engine_run(void *thread, F f)
     race_thread_switch(thread);
     f();
     race_thread_switch(own);
+}
+
+/* Book-keeping: memory that threads hand to each other, in no order that ThreadSanitizer knows. */
+template <typename F>
+void books_keep(F f)
+{
+    engine_run(current->host->race_thread, f);
 }
 
 /* Exchanges 16-byte pieces within 8 rows of `swizzle` bytes: 128, 64 or 32. */

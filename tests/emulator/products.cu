@@ -66,20 +66,30 @@ struct Warpgroup {
     char done; // to ThreadSanitizer
 };
 
-Warpgroup *warpgroups_open()
+struct Operands {
+    float left[ROWS][STEPS];
+    alignas(sizeof(Lanes)) float right[STEPS][MOST_COLUMNS];
+};
+
+struct Warpgroups {
+    Warpgroup group[MOST_WARPGROUPS];
+    Operands operands;
+};
+
+Warpgroups *warpgroups_open()
 {
-    return new Warpgroup[MOST_WARPGROUPS]{};
+    return new Warpgroups{};
 }
 
-void warpgroups_close(Warpgroup *groups)
+void warpgroups_close(Warpgroups *groups)
 {
-    delete[] groups;
+    delete groups;
 }
 
 void warpgroups_check(const Block *b)
 {
     for (unsigned i = 0; i < b->threads / WARPGROUP_LANES; i++) {
-        Warpgroup &g = b->engines->groups[i];
+        Warpgroup &g = b->engines->groups->group[i];
         for (const Starts &group : g.groups)
             if (!group.empty())
                 report_fault("the block ends and nobody waited for the wgmma at %s:%d",
@@ -96,7 +106,7 @@ void warpgroups_check(const Block *b)
 
 static Warpgroup &own_group()
 {
-    return engines_here().groups[current->running->number / WARPGROUP_LANES];
+    return engines_here().groups->group[current->running->number / WARPGROUP_LANES];
 }
 
 static unsigned own_lane()
@@ -252,11 +262,6 @@ static void registers_read(const Start &s, F put)
 
 /* ---- products ---- */
 
-struct Operands {
-    float left[ROWS][STEPS];
-    alignas(sizeof(Lanes)) float right[STEPS][MOST_COLUMNS];
-};
-
 static void multiply(const Operands &o, const Product &p, Sums *sums)
 {
     for (int r = 0; r < ROWS; r++)
@@ -289,10 +294,10 @@ static void product_check(const Start &s)
 
 static void product_make(Start &s)
 {
-    static thread_local const std::unique_ptr<Operands> o(new Operands);
+    Operands &o = engines_here().groups->operands;
     const Product &p = s.product;
-    const auto put_left = [](uint32_t r, uint32_t k, float x) { o->left[r][k] = x; };
-    const auto put_right = [](uint32_t r, uint32_t k, float x) { o->right[k][r] = x; };
+    const auto put_left = [&o](uint32_t r, uint32_t k, float x) { o.left[r][k] = x; };
+    const auto put_right = [&o](uint32_t r, uint32_t k, float x) { o.right[k][r] = x; };
 
     engine_run(engines_here().multiplier, [&] {
         race_acquire(&s.place);
@@ -303,7 +308,7 @@ static void product_make(Start &s)
         tile_read(tile_of(p.right, p.right_by_k), (uint32_t)p.columns, p.bf16, put_right);
     });
     product_check(s);
-    multiply(*o, p, s.sums);
+    multiply(o, p, s.sums);
     s.made = true;
 }
 
@@ -368,7 +373,7 @@ void product_start(float *d, const Product &p, const char *file, int line)
     Warpgroup &g = own_group();
     warpgroup_agree(g, what, file, line);
     if (!g.arrived)
-        start_open(g, p, d, file, line);
+        books_keep([&] { start_open(g, p, d, file, line); });
     Start &s = *g.open.back();
     if (!alike(s.product, p))
         report_fault("threads of a warpgroup start different products");
@@ -396,8 +401,10 @@ void products_commit(const char *file, int line)
 {
     if (warpgroup_meet("wgmma_commit()", file, line)) {
         Warpgroup &g = own_group();
-        g.groups.push_back(std::move(g.open));
-        g.open.clear();
+        books_keep([&g] {
+            g.groups.push_back(std::move(g.open));
+            g.open.clear();
+        });
         g.fenced = false;
         warpgroup_go_on();
     }
@@ -428,8 +435,6 @@ static void sums_give(Sums *sums)
 
 static void groups_retire(Warpgroup &g, unsigned pending)
 {
-    Engines &e = engines_here();
-
     while (g.groups.size() > pending) {
         for (const auto &start : g.groups.front())
             start_retire(*start);
@@ -442,15 +447,17 @@ static void groups_retire(Warpgroup &g, unsigned pending)
             sums_give(g.sums[i].get());
             g.sums.erase(g.sums.begin() + (ptrdiff_t)i);
         }
-    engine_run(e.multiplier, [&] { race_release(&g.done); });
-    engine_run(e.outsider, [&] { race_release(&g.done); });
 }
 
 void products_wait(unsigned pending, const char *file, int line)
 {
     if (warpgroup_meet("wgmma_wait()", file, line)) {
-        groups_retire(own_group(), pending);
-        own_group().fenced = false;
+        Warpgroup &g = own_group();
+        const Engines &e = engines_here();
+        books_keep([&] { groups_retire(g, pending); });
+        engine_run(e.multiplier, [&g] { race_release(&g.done); });
+        engine_run(e.outsider, [&g] { race_release(&g.done); });
+        g.fenced = false;
         warpgroup_go_on();
     }
     race_acquire(&own_group().done);

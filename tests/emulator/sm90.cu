@@ -28,13 +28,14 @@ Engines &engines_here()
 {
     Block *b = current;
 
-    if (!b->engines) {
-        b->engines = new Engines{};
-        b->engines->copier = race_thread_open();
-        b->engines->multiplier = race_thread_open();
-        b->engines->outsider = race_thread_open();
-        b->engines->groups = warpgroups_open();
-    }
+    if (!b->engines)
+        books_keep([b] {
+            b->engines = new Engines{};
+            b->engines->copier = race_thread_open();
+            b->engines->multiplier = race_thread_open();
+            b->engines->outsider = race_thread_open();
+            b->engines->groups = warpgroups_open();
+        });
     return *b->engines;
 }
 
@@ -184,7 +185,7 @@ void mbarrier_await(uint64_t *barrier, uint32_t parity, const char *file, int li
 
 enum { PIECE = 16, PIECE_NUMBERS = PIECE / 2 };
 
-struct TileCopy {
+struct TileCopy : Pending {
     char *to;
     TileMap map;
     MBarrier *barrier;
@@ -233,9 +234,9 @@ static uint32_t box_rows(const TileMap &m)
     return m.box[1] * m.box[2];
 }
 
-static void tile_arrive(void *what)
+static void tile_arrive(Pending *p)
 {
-    TileCopy *c = static_cast<TileCopy *>(what);
+    TileCopy *c = static_cast<TileCopy *>(p);
     Engines &e = engines_here();
 
     if (!current->alive)
@@ -250,10 +251,11 @@ static void tile_arrive(void *what)
         race_acquire(&current->started);
         race_acquire(&e.fenced);
         race_read(c->barrier, sizeof *c->barrier);
+        race_release(mbarrier_place(c->barrier, c->barrier->phase));
     });
     c->barrier->bytes -= (int32_t)(box_rows(c->map) * c->map.swizzle);
     mbarrier_turn(c->barrier);
-    delete c;
+    books_keep([c] { delete c; });
 }
 
 static void tile_check(const TileMap &m, uint32_t offset, int coordinates)
@@ -274,11 +276,12 @@ static void tile_check(const TileMap &m, uint32_t offset, int coordinates)
 void tile_fetch(void *tile, const CUtensorMap *map, uint64_t *barrier, int coordinates,
                 const int (&at)[3], const char *file, int line)
 {
-    TileCopy *c = new TileCopy{};
+    TileCopy *c = nullptr;
     Fiber *f = current->running;
 
     f->file = file;
     f->line = line;
+    books_keep([&c] { c = new TileCopy{}; });
     if (!tile_map_read(map, &c->map))
         report_fault("a copy of TMA by something that is no tensor map");
     tile_check(c->map, shared_offset(tile), coordinates);
@@ -287,11 +290,12 @@ void tile_fetch(void *tile, const CUtensorMap *map, uint64_t *barrier, int coord
     memcpy(c->at, at, sizeof c->at);
     c->file = file;
     c->line = line;
+    c->make = tile_arrive;
     race_release(&c->place);
     if (engines_are_early())
         tile_arrive(c);
     else
-        block_defer(tile_arrive, c);
+        block_defer(c);
 }
 
 /* ---- one lane; registers ---- */
