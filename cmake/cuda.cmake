@@ -8,6 +8,10 @@ set(CAIRN_CUDA_LIBRARIES "")
 set(CAIRN_PC_CUDA "")
 function(cairn_cuda_sources) # whatever a .cu file needs besides the options of its folder
 endfunction()
+# Takes the *_sm90.cu of a folder out of its list of files: instructions of compute capability 9.0
+# alone are compiled for that alone, in a library of their own.
+function(cairn_cuda_sm90 folder list)
+endfunction()
 if(CAIRN_EMULATED AND NOT CAIRN_FUZZ)
   include(cmake/emulated.cmake)
   return()
@@ -45,3 +49,16 @@ if(CAIRN_WERROR)
   add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>")
 endif()
 message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+
+function(cairn_cuda_sm90 folder list)
+  set(special ${${list}})
+  list(FILTER special INCLUDE REGEX "_sm90\\.cu$")
+  if(NOT special)
+    return()
+  endif()
+  list(REMOVE_ITEM ${list} ${special})
+  set(${list} ${${list}} PARENT_SCOPE)
+  add_library(${folder}_sm90 STATIC ${special})
+  set_target_properties(${folder}_sm90 PROPERTIES CUDA_ARCHITECTURES 90a-real)
+  target_link_libraries(${folder}_sm90 PUBLIC ${folder}) # each needs the other
+endfunction()

@@ -5,6 +5,7 @@
  */
 #include "kernels/attention_f32.cuh"
 #include "kernels/attention_sm80.cuh"
+#include "kernels/attention_sm90.cuh"
 
 #include <cmath>
 #include <string.h>
@@ -21,9 +22,23 @@ static size_t sm80_shared(Pass pass, int D)
     return pass == FORWARD ? attention_forward_sm80_shared(D) : attention_backward_sm80_shared(D);
 }
 
+static size_t sm90_shared(Pass pass, int D)
+{
+    return pass == FORWARD ? attention_forward_sm90_shared(D) : attention_backward_sm80_shared(D);
+}
+
 /* Which kernel runs: the first that can, unless a recipe forces one by name.
  * name, cards from .. to, types, head widths, aligned rows, shared memory, forward, backward */
 extern "C" const AttentionKernel attention_kernels[] = {
+    {"sm90",
+     90,
+     90,
+     HALVES,
+     {32, 64, 80, 96, 128, 256},
+     true,
+     sm90_shared,
+     attention_forward_sm90,
+     attention_backward_sm80},
     {"sm80",
      80,
      0,

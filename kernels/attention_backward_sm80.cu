@@ -67,7 +67,8 @@ gradient_by_queries(float (&s)[M][N][4], const float (&dp)[M][N][4], const float
             for (int e = 0; e < 4; e++) {
                 const int h = e / 2, key = 8 * n + e % 2;
                 const bool seen = all || (key >= from[h] && key < to[h]);
-                const float p = seen ? exp2f(fmaf(s[m][n][e], task.scale, -lse[m][h])) : 0;
+                const float p =
+                    seen ? exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[m][h])) : 0;
                 const float keep = kept >> e & 1 ? task.keep : 0;
                 s[m][n][e] = p * fmaf(dp[m][n][e], keep, -delta[m][h]);
             }
@@ -185,7 +186,8 @@ gradient_by_keys(float (&s)[M][N][4], float (&dp)[M][N][4], const float *numbers
             for (int e = 0; e < 4; e++) {
                 const int key = 16 * m + e / 2 * 8;
                 const bool seen = all || (key >= from[e % 2] && key < to[e % 2]);
-                const float p = seen ? exp2f(fmaf(s[m][n][e], task.scale, -lse[e % 2])) : 0;
+                const float p =
+                    seen ? exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[e % 2])) : 0;
                 const bool keep = kept >> e & 1;
                 s[m][n][e] = keep ? p : 0;
                 dp[m][n][e] = p * fmaf(dp[m][n][e], keep ? task.keep : 0, -delta[e % 2]);

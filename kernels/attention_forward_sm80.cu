@@ -20,94 +20,6 @@ struct ForwardShape {
     };
 };
 
-/* -infinity to the scores that do not count; queries from i and keys from j on of this thread. */
-template <int M, int N>
-__device__ __forceinline__ void mask(float (&s)[M][N][4], const AttentionTask &task,
-                                     const AttentionSpan &span, int i, int j)
-{
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            const int from = first_key(task, span, i + 16 * m + 8 * h) - j;
-            const int to = end_key(task, span, i + 16 * m + 8 * h) - j;
-#pragma unroll
-            for (int n = 0; n < N; n++)
-#pragma unroll
-                for (int e = 0; e < 2; e++)
-                    if (8 * n + e < from || 8 * n + e >= to)
-                        s[m][n][2 * h + e] = -INFINITY;
-        }
-}
-
-/* Scores to exponentials; `sum` so far is rescaled, total holds this thread's share. */
-template <int M, int N, int C>
-__device__ __forceinline__ void softmax(float (&s)[M][N][4], float (&largest)[M][2],
-                                        float (&total)[M][2], float (&sum)[M][C][4], float scale)
-{
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            float now = largest[m][h];
-#pragma unroll
-            for (int n = 0; n < N; n++)
-                now = fmaxf(now, fmaxf(s[m][n][2 * h], s[m][n][2 * h + 1]));
-            now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 1));
-            now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 2));
-            const float base = now == -INFINITY ? 0 : now * scale; // no key seen yet
-            const float factor = exp2f(fmaf(largest[m][h], scale, -base));
-            largest[m][h] = now;
-            total[m][h] *= factor;
-#pragma unroll
-            for (int c = 0; c < C; c++) {
-                sum[m][c][2 * h] *= factor;
-                sum[m][c][2 * h + 1] *= factor;
-            }
-#pragma unroll
-            for (int n = 0; n < N; n++)
-#pragma unroll
-                for (int e = 2 * h; e < 2 * h + 2; e++) {
-                    s[m][n][e] = exp2f(fmaf(s[m][n][e], scale, -base));
-                    total[m][h] += s[m][n][e];
-                }
-        }
-}
-
-template <int M, int N>
-__device__ __forceinline__ void drop(float (&s)[M][N][4], const AttentionDropout &dropout, int i,
-                                     int j)
-{
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int n = 0; n < N; n++) {
-            const uint32_t kept = mma_kept(dropout, i + 16 * m, j + 8 * n);
-#pragma unroll
-            for (int e = 0; e < 4; e++)
-                s[m][n][e] = kept >> e & 1 ? s[m][n][e] : 0;
-        }
-}
-
-/* total becomes what sum is to be multiplied by; lse is written. i: first query of this thread. */
-template <int M>
-__device__ __forceinline__ void finish(float (&total)[M][2], const float (&largest)[M][2],
-                                       const AttentionTask &task, float *lse, int i, int end)
-{
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            const int query = i + 16 * m + 8 * h;
-            float all = total[m][h];
-            all += __shfl_xor_sync(ALL_LANES, all, 1);
-            all += __shfl_xor_sync(ALL_LANES, all, 2);
-            if (lse && mma_lane() % 4 == 0 && query < end)
-                lse[query] = all == 0 ? INFINITY : fmaf(largest[m][h], task.scale, log2f(all));
-            total[m][h] = all == 0 ? 0 : task.keep / all; // a query that sees no key gives 0
-        }
-}
-
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(MMA_THREADS, 1)
     attention_forward_mma(AttentionTask task, Matrix<const T> q, Matrix<const T> k,
@@ -158,19 +70,20 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         cp_async_commit();
         if (i > last || j >= end_key(task, span, last) || j + KEYS <= first_key(task, span, i))
             continue; // nothing here that this warp sees
-        float s[M][N][4] = {};
+        float s[M][N][4] = {}, factor[M][2];
         mma_scores<T, WIDTH>(s, tile_q, row, tile_k);
         if (j < first_key(task, span, last) || j + KEYS > end_key(task, span, i))
-            mask(s, task, span, own, j + (int)mma_lane() % 4 * 2);
-        softmax(s, largest, total, sum, task.scale);
+            mma_mask(s, task, span, own, j + (int)mma_lane() % 4 * 2);
+        mma_softmax(s, largest, total, factor, task.scale);
+        mma_rescale(sum, factor);
         if (dropout.on)
-            drop(s, dropout, own, j);
+            mma_drop(s, dropout, own, j);
         mma_mix<T, WIDTH>(sum, s, tile_k + STAGE / 2, 0);
     }
     cp_async_wait<0>(); // q, where no key was seen
     __syncthreads();
     float *lse = task.lse ? task.lse + block.head * task.rows + span.query : nullptr;
-    finish(total, largest, task, lse, own, end);
+    mma_finish(total, largest, task, lse, own, end);
     mma_store<T, WIDTH>(y.at(span.query + i, column), y.stride, end - i, tile_q, row, 0, sum, total,
                         false);
 }

@@ -184,6 +184,105 @@ static __device__ __forceinline__ uint32_t mma_kept_by_keys(const AttentionDropo
     return own;
 }
 
+/* ---- of forward ---- */
+
+/* -infinity to the scores that do not count; queries from i and keys from j on of this thread. */
+template <int M, int N>
+__device__ __forceinline__ void mma_mask(float (&s)[M][N][4], const AttentionTask &task,
+                                         const AttentionSpan &span, int i, int j)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const int from = first_key(task, span, i + 16 * m + 8 * h) - j;
+            const int to = end_key(task, span, i + 16 * m + 8 * h) - j;
+#pragma unroll
+            for (int n = 0; n < N; n++)
+#pragma unroll
+                for (int e = 0; e < 2; e++)
+                    if (8 * n + e < from || 8 * n + e >= to)
+                        s[m][n][2 * h + e] = -INFINITY;
+        }
+}
+
+/* Scores to exponentials; total holds this thread's share, and what earlier tiles gave is to be
+ * multiplied by factor. */
+template <int M, int N>
+__device__ __forceinline__ void mma_softmax(float (&s)[M][N][4], float (&largest)[M][2],
+                                            float (&total)[M][2], float (&factor)[M][2],
+                                            float scale)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float now = largest[m][h];
+#pragma unroll
+            for (int n = 0; n < N; n++)
+                now = fmaxf(now, fmaxf(s[m][n][2 * h], s[m][n][2 * h + 1]));
+            now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 1));
+            now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 2));
+            const float base = now == -INFINITY ? 0 : now * scale; // no key seen yet
+            factor[m][h] = exp2_approximate(fmaf(largest[m][h], scale, -base));
+            largest[m][h] = now;
+            total[m][h] *= factor[m][h];
+#pragma unroll
+            for (int n = 0; n < N; n++)
+#pragma unroll
+                for (int e = 2 * h; e < 2 * h + 2; e++) {
+                    s[m][n][e] = exp2_approximate(fmaf(s[m][n][e], scale, -base));
+                    total[m][h] += s[m][n][e];
+                }
+        }
+}
+
+template <int M, int C>
+__device__ __forceinline__ void mma_rescale(float (&sum)[M][C][4], const float (&factor)[M][2])
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int c = 0; c < C; c++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                sum[m][c][e] *= factor[m][e / 2];
+}
+
+template <int M, int N>
+__device__ __forceinline__ void mma_drop(float (&s)[M][N][4], const AttentionDropout &dropout,
+                                         int i, int j)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int n = 0; n < N; n++) {
+            const uint32_t kept = mma_kept(dropout, i + 16 * m, j + 8 * n);
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                s[m][n][e] = kept >> e & 1 ? s[m][n][e] : 0;
+        }
+}
+
+/* total becomes what sum is to be multiplied by; lse is written. i: first query of this thread. */
+template <int M>
+__device__ __forceinline__ void mma_finish(float (&total)[M][2], const float (&largest)[M][2],
+                                           const AttentionTask &task, float *lse, int i, int end)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const int query = i + 16 * m + 8 * h;
+            float all = total[m][h];
+            all += __shfl_xor_sync(ALL_LANES, all, 1);
+            all += __shfl_xor_sync(ALL_LANES, all, 2);
+            if (lse && mma_lane() % 4 == 0 && query < end)
+                lse[query] = all == 0 ? INFINITY : fmaf(largest[m][h], task.scale, log2f(all));
+            total[m][h] = all == 0 ? 0 : task.keep / all; // a query that sees no key gives 0
+        }
+}
+
 /* Calls f with the head width as a type, see FmaWidth. */
 template <int W>
 struct MmaWidth {

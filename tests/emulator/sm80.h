@@ -52,5 +52,9 @@ void cp_async_wait()
 {
     emulator::copies_wait(PENDING);
 }
+inline float exp2_approximate(float x)
+{
+    return x < -126 ? 0 : exp2f(x);
+}
 
 #endif

@@ -1,14 +1,16 @@
 /* Tests the kernels of attention that there are for BF16, F16 and head widths of their own: against
  * the definition at the edges of their tiles, each kernel forced by name; and the choice among them.
  *
- * Tiles of sm80 are 128 queries and 64 or 32 keys forward, 64 or 128 keys and 64 or 32 queries
- * backward, half of that for width 256; of f32 32 and 32, for width 256 16 and 16.
+ * Tiles of sm90 are 64 queries twice and 128 keys, for width 256 64, in rings of 2. Tiles of sm80 are
+ * 128 queries and 64 or 32 keys forward, 64 or 128 keys and 64 or 32 queries backward, half of that
+ * for width 256; of f32 32 and 32, for width 256 16 and 16.
  */
 #include "runtime/graph.h"
 #include "tests/check_attention.h"
 #include "tests/on_device.h"
 #include "tests/test.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +23,9 @@ static const AttentionCase CASES[] = {
     {2, {131, 64}, {0}, {0, 1}, 2, 1, 256, .causal = true, .dropout = 0.1f},
     {2, {17, 66}, {0}, {0, 1}, 1, 1, 256, .scale = 0.05f, .tail = 2},
     {1, {150}, {0}, {2}, 1, 1, 128, .dropout = 0.3f},
+    // every stage of a ring several times
+    {1, {65}, {641}, {2}, 1, 1, 64, .cross = true},
+    {2, {65, 130}, {193, 384}, {2, 1}, 1, 1, 256, .cross = true, .causal = true, .window = 150},
     // other keys: none at all, fewer than queries (the first queries see nothing), more
     {4, {5, 3, 140, 0}, {0, 9, 139, 4}, {0, 1, 2, 3}, 2, 1, 64, .cross = true, .tail = 2},
     {3, {9, 3, 131}, {4, 150, 260}, {0, 1, 2}, 2, 2, 128, .cross = true, .causal = true},
@@ -69,7 +74,7 @@ static bool check_kernel(const AttentionCase *k, const AttentionInputs *in,
 
 static void agree_with_the_definition(void)
 {
-    static const char *const kernels[] = {NULL, "f32"};
+    static const char *const kernels[] = {NULL, "sm80", "f32"};
 
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
         for (Dtype dtype = BF16; dtype <= F16 && takes_part(&CASES[i]); dtype++) {
@@ -78,7 +83,7 @@ static void agree_with_the_definition(void)
             AttentionInputs in = attention_inputs_open(&k, i);
             AttentionReference want = attention_reference(&k, &in);
 
-            for (int n = 0; n < (test_on_cpu() ? 1 : 2); n++) {
+            for (int n = 0; n < (test_on_cpu() ? 1 : 3); n++) {
                 k.kernel = kernels[n];
                 if (!check_kernel(&k, &in, &want))
                     printf("  case %zu, %s, kernel %s\n", i, dtype_name(dtype),
@@ -116,6 +121,27 @@ static void add_and_keep(void)
         free(doubled);
         attention_inputs_close(&in);
     }
+}
+
+/* What another sequence holds does not count, be it infinite. */
+static void sequences_do_not_mix(void)
+{
+    AttentionCase k = {2, {70, 129}, {0}, {0, 1}, 2, 1, 64, .dtype = BF16};
+    AttentionInputs in = attention_inputs_open(&k, 6);
+    const int64_t width = in.in[0].dim[1], C = (int64_t)k.heads * k.D;
+    OpRun before = {0}, after = {0};
+
+    const bool first = op_run(attention_build, &k, in.in, 6, (OpSetting){.dtype = BF16}, &before);
+    for (int64_t i = k.queries[0] * width; i < in.N * width; i++)
+        in.values[0][i] = i % 3 ? INFINITY : NAN;
+    if (first && op_run(attention_build, &k, in.in, 6, (OpSetting){.dtype = BF16}, &after)) {
+        CHECK(memcmp(before.y, after.y, (size_t)(k.queries[0] * C) * sizeof(float)) == 0);
+        CHECK(memcmp(before.dx[0], after.dx[0], (size_t)(k.queries[0] * width) * sizeof(float)) ==
+              0);
+    }
+    op_run_free(&before);
+    op_run_free(&after);
+    attention_inputs_close(&in);
 }
 
 static void check_choice(AttentionCase k, Status code, const char *text)
@@ -158,7 +184,7 @@ static void can_be_forced_by_name(void)
     k.kernel = "auto";
     check_choice(k, OK, "");
     k.kernel = "paper";
-    check_choice(k, E_CONFIG, "kernel.attention: paper is not one of sm80, f32");
+    check_choice(k, E_CONFIG, "kernel.attention: paper is not one of sm90, sm80, f32");
     k.kernel = "a name that is longer than any";
     check_choice(k, E_CONFIG, "expected names of 1 to 23 letters");
     k.kernel = "sm80", k.dtype = F32;
@@ -173,10 +199,31 @@ static void can_be_forced_by_name(void)
     check_choice(k, E_DEVICE, "heads of width 264 are wider than the 256");
 }
 
+/* The emulator shows the card it is told to. */
+static void is_of_the_card(void)
+{
+    AttentionCase k = {1, {4}, {0}, {0}, 1, 1, 64, .dtype = BF16, .kernel = "sm90"};
+    const char *card = getenv("CAIRN_EMULATOR_CAPABILITY");
+
+    if (strcmp(test_device(), "emulated") != 0 || card) {
+        SKIP("the card is what it is");
+        return;
+    }
+    check_choice(k, OK, "");
+    setenv("CAIRN_EMULATOR_CAPABILITY", "80", 1);
+    check_choice(k, E_DEVICE,
+                 "kernel sm90: wants a card of compute capability 9.0, this one is 8.0");
+    k.kernel = NULL;
+    check_choice(k, OK, "");
+    unsetenv("CAIRN_EMULATOR_CAPABILITY");
+}
+
 int main(void)
 {
     RUN(agree_with_the_definition);
     RUN(add_and_keep);
+    RUN(sequences_do_not_mix);
     RUN(can_be_forced_by_name);
+    RUN(is_of_the_card);
     return test_result();
 }

@@ -1,0 +1,139 @@
+/* attention_sm90.cuh - tiles of the kernels of attention for sm_90a: BF16 and F16, products by wgmma
+ * with sums in F32, tiles fetched by TMA.
+ *
+ * A tile is rows of one head in shared memory, in panels of 64 columns; a panel is [rows][64] with
+ * the 128-byte swizzle. What a panel has beyond the head's width is zero and enters no product. A
+ * warpgroup owns 64 rows of a result, and a warp 16 of them in the fragments of
+ * attention_sm80.cuh, so that what is done with scores between two products is the same.
+ */
+#ifndef KERNELS_ATTENTION_SM90_CUH
+#define KERNELS_ATTENTION_SM90_CUH
+
+#include "kernels/attention_sm80.cuh"
+#include "kernels/sm90.cuh"
+
+enum {
+    WARPGROUP = 128, // threads
+    PANEL = 64,      // columns, and rows of a warpgroup's result
+    ROW_BYTES = 2 * PANEL,
+};
+
+/* Of this thread. The compiler keeps what comes from one lane in registers that a warp shares. */
+static __device__ __forceinline__ int warpgroup()
+{
+    return __shfl_sync(ALL_LANES, (int)threadIdx.x / WARPGROUP, 0);
+}
+
+/* WIDTH columns are in so many panels. */
+template <int WIDTH>
+struct Panels {
+    enum { COUNT = (WIDTH + PANEL - 1) / PANEL, COLUMNS = COUNT * PANEL };
+};
+
+/* Tells a barrier that one arrival comes with so many rows of tiles; one thread calls it. */
+template <int WIDTH>
+__device__ __forceinline__ void tile_expect(uint64_t *arrived, int rows)
+{
+    mbarrier_arrive_expect(arrived, (uint32_t)rows * Panels<WIDTH>::COLUMNS * 2);
+}
+
+/* Starts to fetch ROWS rows of a head into a tile, from `row` on; the same thread calls it. Rows of
+ * the next sequence come along, rows beyond the tensor are zero. */
+template <typename T, int WIDTH, int ROWS>
+__device__ __forceinline__ void tile_fetch(T *tile, const TensorMap &map, uint64_t *arrived,
+                                           int head, int row)
+{
+#pragma unroll
+    for (int panel = 0; panel < Panels<WIDTH>::COUNT; panel++)
+        tma_load(tile + panel * ROWS * PANEL, &map, arrived, panel * PANEL, head, row);
+}
+
+/* Zero into the rows of a tile from `rows` on: a warp does it, and what wgmma reads after this warp
+ * has arrived somewhere is clear. Weights of 0 there would not do: another sequence's rows may hold
+ * infinities. */
+template <typename T, int WIDTH, int ROWS>
+__device__ __forceinline__ void tile_clear(T *tile, int rows)
+{
+    const int PIECES = ROW_BYTES / 16;
+
+    for (int panel = 0; panel < Panels<WIDTH>::COUNT; panel++)
+        for (int i = rows * PIECES + (int)mma_lane(); i < ROWS * PIECES; i += WARP)
+            reinterpret_cast<uint4 *>(tile + panel * ROWS * PANEL)[i] = make_uint4(0, 0, 0, 0);
+    fence_proxy_async();
+    __syncwarp();
+}
+
+/* s = a b^T: 64 rows of the tile a with the 8 * N rows of the tile b. Starts it. */
+template <typename T, int WIDTH, int N>
+__device__ __forceinline__ void tile_scores(float (&s)[N][4], const T *a, const T *b)
+{
+    const uint64_t left = wgmma_desc(a, 0), right = wgmma_desc(b, 0);
+
+#pragma unroll
+    for (int k = 0; k < WIDTH / 16; k++)
+        wgmma_ss(s, left + (k / 4 * PANEL * ROW_BYTES + k % 4 * 32) / 16,
+                 right + (k / 4 * 8 * N * ROW_BYTES + k % 4 * 32) / 16, k > 0, T());
+}
+
+/* sum += p b: p [64, 16 * K] in registers, b a tile of 16 * K rows. Starts it. */
+template <typename T, int C, int K>
+__device__ __forceinline__ void tile_mix(float (&sum)[C][4], const uint32_t (&p)[K][4], const T *b)
+{
+    const uint64_t right = wgmma_desc(b, 16 * K * ROW_BYTES);
+
+#pragma unroll
+    for (int k = 0; k < K; k++)
+        wgmma_rs(sum, p[k], right + k * 16 * ROW_BYTES / 16, true, T());
+}
+
+/* Scores rounded to T, as the left operand of a product. */
+template <typename T, int N>
+__device__ __forceinline__ void tile_pack(uint32_t (&p)[N / 2][4], const float (&s)[N][4])
+{
+#pragma unroll
+    for (int n = 0; n < N; n += 2)
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            p[n / 2][e] = mma_pack(s[n + e / 2][e % 2 * 2], s[n + e / 2][e % 2 * 2 + 1], T());
+}
+
+/* Zero to the scores that dropout does not keep; queries from i on of this thread, keys from j on.
+ * Drawing is not unrolled: it would take the registers of the sums. */
+template <int N>
+__device__ __forceinline__ void tile_drop(float (&s)[N][4], const AttentionDropout &dropout, int i,
+                                          int j)
+{
+#pragma unroll
+    for (int n = 0; n < N; n += 8) {
+        uint32_t kept = 0;
+#pragma unroll 2
+        for (int b = 0; b < 8; b++)
+            kept |= mma_kept(dropout, i, j + 8 * (n + b)) << 4 * b;
+#pragma unroll
+        for (int b = 0; b < 8; b++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                s[n + b][e] = kept >> (4 * b + e) & 1 ? s[n + b][e] : 0;
+    }
+}
+
+/* ---- on the host ---- */
+
+/* The heads of x as TMA sees them, fetched in boxes of PANEL columns and `rows` rows. Where x has no
+ * rows, nothing is fetched and `other` stands for it. */
+static inline Status tile_map(TensorMap *map, const Tensor *x, const Tensor *other, int heads,
+                              int D, int rows)
+{
+    const int64_t count = tensor_rows(x), stride = count > 1 ? x->stride : (int64_t)heads * D;
+    const uint64_t size[] = {(uint64_t)D, (uint64_t)heads, count > 0 ? (uint64_t)count : 1};
+    const uint64_t bytes[] = {(uint64_t)D * 2, (uint64_t)stride * 2};
+    const uint32_t box[] = {PANEL, 1, (uint32_t)rows};
+
+    return tensor_map_encode(map, count > 0 ? x->data : other->data, 3, size, bytes, box,
+                             ROW_BYTES);
+}
+
+size_t attention_forward_sm90_shared(int D);
+void attention_forward_sm90(Call *c);
+
+#endif
