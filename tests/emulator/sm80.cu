@@ -147,7 +147,7 @@ void matrix_load(uint32_t (&r)[4], const void *row, bool transposed, const char 
               transposed ? load_transposed_complete : load_complete, false, file, line);
 }
 
-struct Product {
+struct MmaOperands {
     const uint32_t *a;
     uint32_t b[2];
 };
@@ -169,7 +169,7 @@ static float half_of(uint32_t pair, int which, bool bf16)
 static void gather(const Fiber *lanes, bool bf16, float (&a)[16][16], float (&b)[16][8])
 {
     for (int i = 0; i < LANES; i++) {
-        const Product *p = static_cast<const Product *>(lanes[i].in);
+        const MmaOperands *p = static_cast<const MmaOperands *>(lanes[i].in);
         const int g = i / 4, t = i % 4 * 2;
         for (int h = 0; h < 2; h++) {
             for (int e = 0; e < 4; e++)
@@ -211,7 +211,7 @@ static void multiply_f16_complete(Fiber *lanes, unsigned arrived)
 void matrix_multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, bool bf16,
                      const char *file, int line)
 {
-    const Product p = {a, {b0, b1}};
+    const MmaOperands p = {a, {b0, b1}};
     Fiber *f = current->running;
 
     f->in = &p;
