@@ -9,6 +9,8 @@
 
 #include "tests/emulator/blocks.h"
 
+#include <math.h>
+
 namespace emulator
 {
 
