@@ -115,12 +115,14 @@ static void agrees_where_paths_change(void)
         return;
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (Form form = PLAIN; form <= ADDED; form++) {
+            const int64_t N = shape[i][0], C = shape[i][1];
+            const bool wide = test_briefly() && C > 2048;
             if (test_briefly() && (i % 2 == 0 || form != i / 2 % 3)) // one of each path
                 continue;
-            const int64_t N = shape[i][0], C = shape[i][1];
             Inputs p = inputs_open(N, C, form == COLUMNS ? C + 3 : C, i);
 
-            check_op(build, &form, p.in, form < ADDED ? 3 : 4, (OpCheck){0});
+            check_op(build, &form, p.in, form < ADDED ? 3 : 4,
+                     (OpCheck){.random = wide, .bf16_tolerance = wide ? -1 : 0}); // or F32 once
             inputs_close(&p);
         }
 }
