@@ -27,7 +27,7 @@ TSAN_OPTIONS=suppressions=${CAIRN_EMULATOR_DIR}/checks/tsan.suppressions")
 function(cairn_variant_library variant folder) # then libraries
   get_target_property(sources cairn_${folder} SOURCES)
   if(folder STREQUAL "test")
-    list(FILTER sources INCLUDE REGEX "/tests/(test|check_|on_device|recurrent_)[a-z0-9_]*\\.cu?$")
+    list(FILTER sources INCLUDE REGEX "/tests/(test|check_|faulty_|on_device|recurrent_)[a-z0-9_]*\\.cu?$")
   endif()
   add_library(cairn_${folder}_${variant} STATIC EXCLUDE_FROM_ALL ${sources})
   target_link_libraries(cairn_${folder}_${variant} PUBLIC ${ARGN} cairn_options)

@@ -117,9 +117,13 @@ static void agrees_where_paths_change(void)
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (Form form = PLAIN; form <= ADDED; form++) {
             const int64_t N = shape[i][0], C = shape[i][1];
+            const bool wide = test_briefly() && C > 2048;
+            if (test_briefly() && (i % 2 == 0 || form != i / 2 % 3)) // one of each path
+                continue;
             Inputs p = inputs_open(N, C, form == COLUMNS ? C + 3 : C, i);
 
-            check_op(build, &form, p.in, form < ADDED ? 2 : 3, (OpCheck){0});
+            check_op(build, &form, p.in, form < ADDED ? 2 : 3,
+                     (OpCheck){.random = wide, .bf16_tolerance = wide ? -1 : 0}); // or F32 once
             inputs_close(&p);
         }
 }
@@ -129,8 +133,8 @@ static void agrees_with_the_definition(void)
 {
     static const int64_t width[] = {576, 1000, 4096};
 
-    for (size_t k = 0; k < sizeof width / sizeof *width; k++) {
-        const int64_t N = 1111, C = width[k];
+    for (size_t k = 0; k < (test_briefly() ? 1 : sizeof width / sizeof *width); k++) {
+        const int64_t N = test_briefly() ? 300 : 1111, C = width[k];
         Inputs p = inputs_open(N, C, C, k);
         double *dweight = calloc((size_t)C, sizeof *dweight), worst = 0, most = 0;
         OpRun r;
