@@ -68,7 +68,8 @@ endforeach()
 
 set(checks ${CAIRN_EMULATOR_DIR}/checks)
 foreach(variant plain asan tsan)
-  add_library(emulator_checks_${variant} STATIC tests/test.c runtime/status.c)
+  add_library(emulator_checks_${variant} STATIC tests/test.c runtime/status.c
+    kernels/tensor_map.cu)
   target_compile_options(emulator_checks_${variant} PRIVATE ${variant_flags_${variant}})
   target_compile_definitions(emulator_checks_${variant} PRIVATE
     CAIRN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
