@@ -40,7 +40,7 @@ struct Barrier {
     char place[2];
 };
 
-/* What the hardware has still to do: the head of a copy of TMA. */
+/* What the hardware has still to do: the head of a copy of TMA or of the end of products. */
 struct Pending {
     void (*make)(Pending *p); // frees it
     Pending *next;

@@ -1,9 +1,10 @@
 /* engines.h - what works beside the threads of a block: TMA and the tensor cores.
  *
- * To ThreadSanitizer three threads. `copier` makes the copies of TMA. `multiplier` makes products:
- * it knows what the threads knew that started them. `outsider` reads what the multiplier reads but
- * knows only what TMA has brought and what threads have written before a fence_proxy_async(): it
- * finds the fences that are missing.
+ * To ThreadSanitizer threads too. The copier makes the copies of TMA. The multiplier of a warpgroup
+ * makes its products: it knows what the threads knew that started them. The outsider of a warpgroup
+ * reads what the multiplier reads, but knows only what TMA has brought there and what threads have
+ * written before a fence_proxy_async(): it finds fences that are missing. For barriers in shared
+ * memory the guard does.
  */
 #ifndef TESTS_EMULATOR_ENGINES_H
 #define TESTS_EMULATOR_ENGINES_H
@@ -18,15 +19,16 @@ enum { WARPGROUP_LANES = 128, MOST_WARPGROUPS = MOST_THREADS / WARPGROUP_LANES }
 struct Warpgroups; // products.cu
 
 struct Engines {
-    void *copier, *multiplier, *outsider;
-    char fenced, brought;                // to ThreadSanitizer
+    void *copier, *guard;
+    char fenced;                         // to ThreadSanitizer
     unsigned registers[MOST_WARPGROUPS]; // a thread's; 0: as launched
     Warpgroups *groups;
 };
 
 /* Of the running block; opened when first asked for. */
 Engines &engines_here();
-bool engines_are_early();
+/* Copies of TMA are made at once and products at the last moment, else the other way round. */
+bool copies_are_first();
 
 /* The running thread's own, all of whose threads are there; `what` for the report. */
 unsigned warpgroup_here(const char *what, const char *file, int line);
@@ -38,7 +40,16 @@ void warpgroups_check(const Block *b); // nothing may be under way
 /* All threads of a warpgroup meet in one operation; true in the last one to come, which must call
  * warpgroup_go_on() when it has done what is to be done. */
 bool warpgroup_meet(const char *what, const char *file, int line);
-void warpgroup_go_on();
+void warpgroup_go_on(unsigned group);
+
+/* To ThreadSanitizer: of the copies that have brought this piece of shared memory. */
+enum { BROUGHT_BYTES = 256 };
+inline char *brought_place(char *piece)
+{
+    const uintptr_t THIRD = 3; // barriers have the first two
+    return reinterpret_cast<char *>(
+        reinterpret_cast<uintptr_t>(piece) / BROUGHT_BYTES * BROUGHT_BYTES + THIRD);
+}
 
 template <typename F>
 void engine_run(void *thread, F f)

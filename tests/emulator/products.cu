@@ -34,7 +34,9 @@ typedef float Lanes __attribute__((vector_size(LANE_FLOATS * sizeof(float))));
 struct Sums {
     float *d[WARPGROUP_LANES];
     int columns;
-    unsigned uses; // products that are not retired
+    unsigned uses;    // products that are not retired
+    const char *file; // the last of them
+    int line;
     std::vector<Lanes> value;
     float *row(int r)
     {
@@ -42,8 +44,11 @@ struct Sums {
     }
 };
 
+struct Warpgroup;
+
 struct Start {
     Product product;
+    Warpgroup *group;
     Sums *sums;
     bool made;
     const uint32_t *registers[WARPGROUP_LANES];
@@ -55,6 +60,11 @@ struct Start {
 
 typedef std::vector<std::unique_ptr<Start>> Starts;
 
+/* A wait until so many groups are left. */
+struct Retirement : Pending {
+    unsigned group, pending;
+};
+
 struct Warpgroup {
     unsigned arrived;
     const char *what, *file; // the operation in which they meet
@@ -63,7 +73,9 @@ struct Warpgroup {
     Starts open;
     std::deque<Starts> groups;
     std::vector<std::unique_ptr<Sums>> sums;
-    char done; // to ThreadSanitizer
+    Retirement retirement;
+    void *multiplier, *outsider; // to ThreadSanitizer
+    char done;
 };
 
 struct Operands {
@@ -83,6 +95,10 @@ Warpgroups *warpgroups_open()
 
 void warpgroups_close(Warpgroups *groups)
 {
+    for (Warpgroup &g : groups->group) {
+        race_thread_close(g.multiplier);
+        race_thread_close(g.outsider);
+    }
     delete groups;
 }
 
@@ -104,9 +120,14 @@ void warpgroups_check(const Block *b)
 
 /* ---- a warpgroup meets ---- */
 
+static unsigned own_number()
+{
+    return current->running->number / WARPGROUP_LANES;
+}
+
 static Warpgroup &own_group()
 {
-    return engines_here().groups->group[current->running->number / WARPGROUP_LANES];
+    return engines_here().groups->group[own_number()];
 }
 
 static unsigned own_lane()
@@ -133,11 +154,20 @@ static void warpgroup_agree(const Warpgroup &g, const char *what, const char *fi
                      g.what, g.file, g.line);
 }
 
+static void warpgroup_block(Warpgroup &g, const char *what)
+{
+    Fiber *f = current->running;
+
+    f->what = what;
+    f->state = FIBER_AT_BARRIER;
+    f->waits_at = &g;
+    block_next();
+}
+
 bool warpgroup_meet(const char *what, const char *file, int line)
 {
     warpgroup_here(what, file, line);
     Warpgroup &g = own_group();
-    Fiber *f = current->running;
 
     warpgroup_agree(g, what, file, line);
     g.what = what;
@@ -145,17 +175,14 @@ bool warpgroup_meet(const char *what, const char *file, int line)
     g.line = line;
     if (++g.arrived == WARPGROUP_LANES)
         return true;
-    f->what = what;
-    f->state = FIBER_AT_BARRIER;
-    f->waits_at = &g;
-    block_next();
+    warpgroup_block(g, what);
     return false;
 }
 
-void warpgroup_go_on()
+void warpgroup_go_on(unsigned group)
 {
     Block *b = current;
-    Warpgroup &g = own_group();
+    Warpgroup &g = b->engines->groups->group[group];
 
     g.arrived = 0;
     b->idle = 0;
@@ -191,7 +218,7 @@ static Tile tile_of(uint64_t descriptor, bool by_k)
 }
 
 /* 8 numbers of an operand: of one row from k on, or of one k from the row on. */
-static const char *piece_at(const Tile &t, uint32_t row, uint32_t k)
+static char *piece_at(const Tile &t, uint32_t row, uint32_t k)
 {
     const uint32_t span = t.swizzle / 2;
     const uint32_t offset = t.start + (t.by_k ? row / 8 * t.stride + row % 8 * t.swizzle + k * 2
@@ -276,16 +303,17 @@ static void multiply(const Operands &o, const Product &p, Sums *sums)
 /* Tiles are seen by those alone who were told of them, and through a fence between proxies. */
 static void product_check(const Start &s)
 {
-    Engines &e = engines_here();
     const Product &p = s.product;
-    const auto see = [](uint32_t, uint32_t, const char *piece) {
+    char *place = nullptr;
+    const auto see = [&place](uint32_t, uint32_t, char *piece) {
+        if (place != brought_place(piece))
+            race_acquire(place = brought_place(piece));
         race_read(piece, 2 * PIECE_NUMBERS);
     };
 
-    engine_run(e.outsider, [&] {
+    engine_run(s.group->outsider, [&] {
         race_acquire(&current->started);
-        race_acquire(&e.fenced);
-        race_acquire(&e.brought);
+        race_acquire(&engines_here().fenced);
         if (!p.registers)
             pieces_visit(tile_of(p.left, p.left_by_k), ROWS, see);
         pieces_visit(tile_of(p.right, p.right_by_k), (uint32_t)p.columns, see);
@@ -299,7 +327,7 @@ static void product_make(Start &s)
     const auto put_left = [&o](uint32_t r, uint32_t k, float x) { o.left[r][k] = x; };
     const auto put_right = [&o](uint32_t r, uint32_t k, float x) { o.right[k][r] = x; };
 
-    engine_run(engines_here().multiplier, [&] {
+    engine_run(s.group->multiplier, [&] {
         race_acquire(&s.place);
         if (p.registers)
             registers_read(s, put_left);
@@ -326,7 +354,16 @@ static void start_open(Warpgroup &g, const Product &p, float *d, const char *fil
 
     if (!g.fenced)
         report_fault("wgmma without a wgmma_fence() since the last wgmma_commit() or wgmma_wait()");
+    const auto nothing = [](uint32_t, uint32_t, const char *) {};
+    if (!p.registers)
+        pieces_visit(tile_of(p.left, p.left_by_k), ROWS, nothing);
+    pieces_visit(tile_of(p.right, p.right_by_k), (uint32_t)p.columns, nothing);
+    if (!g.multiplier) {
+        g.multiplier = race_thread_open();
+        g.outsider = race_thread_open();
+    }
     s->product = p;
+    s->group = &g;
     s->file = file;
     s->line = line;
     for (const auto &sums : g.sums)
@@ -338,6 +375,8 @@ static void start_open(Warpgroup &g, const Product &p, float *d, const char *fil
         s->sums->value.resize((size_t)(ROWS * p.columns / LANE_FLOATS));
     }
     s->sums->uses++;
+    s->sums->file = file;
+    s->sums->line = line;
     g.open.emplace_back(s);
 }
 
@@ -383,9 +422,9 @@ void product_start(float *d, const Product &p, const char *file, int line)
         memcpy(s.kept[own_lane()], p.registers, sizeof s.kept[0]);
     race_release(&s.place);
     if (warpgroup_meet(what, file, line)) {
-        if (engines_are_early())
+        if (!copies_are_first())
             product_make(s);
-        warpgroup_go_on();
+        warpgroup_go_on(own_number());
     }
 }
 
@@ -393,7 +432,7 @@ void products_fence(const char *file, int line)
 {
     if (warpgroup_meet("wgmma_fence()", file, line)) {
         own_group().fenced = true;
-        warpgroup_go_on();
+        warpgroup_go_on(own_number());
     }
 }
 
@@ -406,7 +445,7 @@ void products_commit(const char *file, int line)
             g.open.clear();
         });
         g.fenced = false;
-        warpgroup_go_on();
+        warpgroup_go_on(own_number());
     }
 }
 
@@ -428,7 +467,8 @@ static void sums_give(Sums *sums)
     for (unsigned i = 0; i < WARPGROUP_LANES; i++)
         fragment_visit(i, sums->columns, [&](int e, int r, int c) {
             if (bits_in(sums->d[i][e]) != UNDEFINED)
-                report_fault("sums of wgmma were written before the wait for them");
+                report_fault("sums of the wgmma at %s:%d were written before the wait for them",
+                             sums->file, sums->line);
             sums->d[i][e] = sums->row(r)[c];
         });
 }
@@ -449,16 +489,33 @@ static void groups_retire(Warpgroup &g, unsigned pending)
         }
 }
 
+static void retirement_make(Pending *p)
+{
+    const Retirement *r = static_cast<const Retirement *>(p);
+    Warpgroup &g = engines_here().groups->group[r->group];
+
+    books_keep([&] { groups_retire(g, r->pending); });
+    if (g.multiplier) {
+        engine_run(g.multiplier, [&g] { race_release(&g.done); });
+        engine_run(g.outsider, [&g] { race_release(&g.done); });
+    }
+    g.fenced = false;
+    warpgroup_go_on(r->group);
+}
+
 void products_wait(unsigned pending, const char *file, int line)
 {
-    if (warpgroup_meet("wgmma_wait()", file, line)) {
+    const char *what = "wgmma_wait()";
+
+    if (warpgroup_meet(what, file, line)) {
         Warpgroup &g = own_group();
-        const Engines &e = engines_here();
-        books_keep([&] { groups_retire(g, pending); });
-        engine_run(e.multiplier, [&g] { race_release(&g.done); });
-        engine_run(e.outsider, [&g] { race_release(&g.done); });
-        g.fenced = false;
-        warpgroup_go_on();
+        g.retirement = {{retirement_make, nullptr}, own_number(), pending};
+        if (copies_are_first() && g.groups.size() > pending) {
+            block_defer(&g.retirement);
+            warpgroup_block(g, what);
+        } else {
+            retirement_make(&g.retirement);
+        }
     }
     race_acquire(&own_group().done);
 }

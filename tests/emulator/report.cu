@@ -44,6 +44,8 @@ static bool waits_alike(const Fiber *a, const Fiber *b)
 {
     char of_a[MOST_DETAIL], of_b[MOST_DETAIL];
 
+    if (a->state == FIBER_DONE && b->state == FIBER_DONE)
+        return true;
     if (a->state != b->state || a->what != b->what || a->file != b->file || a->line != b->line)
         return false;
     describe(a, of_a);

@@ -17,7 +17,7 @@ namespace emulator
 
 /* ---- engines ---- */
 
-bool engines_are_early()
+bool copies_are_first()
 {
     static const char *when = getenv("CAIRN_EMULATOR_ASYNC");
     static const bool early = when && !strcmp(when, "early");
@@ -32,8 +32,7 @@ Engines &engines_here()
         books_keep([b] {
             b->engines = new Engines{};
             b->engines->copier = race_thread_open();
-            b->engines->multiplier = race_thread_open();
-            b->engines->outsider = race_thread_open();
+            b->engines->guard = race_thread_open();
             b->engines->groups = warpgroups_open();
         });
     return *b->engines;
@@ -52,8 +51,7 @@ void engines_close(Block *b)
     if (!b->engines)
         return;
     race_thread_close(b->engines->copier);
-    race_thread_close(b->engines->multiplier);
-    race_thread_close(b->engines->outsider);
+    race_thread_close(b->engines->guard);
     warpgroups_close(b->engines->groups);
     delete b->engines;
 }
@@ -244,10 +242,11 @@ static void tile_arrive(Pending *p)
     engine_run(e.copier, [&] {
         race_acquire(&c->place);
         tile_copy(*c);
-        race_release(&e.brought);
+        for (uint32_t i = 0; i < box_rows(c->map) * c->map.swizzle; i += BROUGHT_BYTES)
+            race_release(brought_place(c->to + i));
         race_release(mbarrier_place(c->barrier, c->barrier->phase));
     });
-    engine_run(e.outsider, [&] { // was the barrier fenced after it was initialised?
+    engine_run(e.guard, [&] { // was the barrier fenced after it was initialised?
         race_acquire(&current->started);
         race_acquire(&e.fenced);
         race_read(c->barrier, sizeof *c->barrier);
@@ -292,7 +291,7 @@ void tile_fetch(void *tile, const CUtensorMap *map, uint64_t *barrier, int coord
     c->line = line;
     c->make = tile_arrive;
     race_release(&c->place);
-    if (engines_are_early())
+    if (copies_are_first())
         tile_arrive(c);
     else
         block_defer(c);
@@ -361,7 +360,7 @@ void registers_change(unsigned count, bool raise, const char *file, int line)
             report_fault("%s to %u where a thread has %u registers", what, count, held);
         if (!raise)
             registers_of(r.group) = count;
-        warpgroup_go_on();
+        warpgroup_go_on(r.group);
     }
     if (raise)
         block_wait(can_raise, &r, what, file, line);

@@ -1,9 +1,10 @@
 /* sm90.h - emulated bodies of kernels/sm90.cuh.
  *
- * A copy of TMA is made when no thread of the block can go on without it, or at once with
- * CAIRN_EMULATOR_ASYNC=early, or somewhere between in a random order of threads. wgmma reads its
- * tiles and registers at the wait, or at once with early; either way its sums are NaN to the threads
- * until they have waited.
+ * A copy of TMA is made when no thread of the block can go on without it, and wgmma reads its
+ * operands at once; with CAIRN_EMULATOR_ASYNC=early a copy is made at once, and wgmma reads when all
+ * that can go on have done so while its threads wait; in a random order of threads, somewhere
+ * between. Thus the one shows a stage that is read before its wait, the other one that is refilled
+ * before wgmma has done with it. The sums of wgmma are NaN to the threads until they have waited.
  *
  * To ThreadSanitizer TMA and the tensor cores are threads of their own: what they read and write is
  * ordered by barriers and waits alone. What CUDA threads write, they see after fence_proxy_async().
