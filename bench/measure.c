@@ -162,8 +162,9 @@ static Status time_pass(Bench *b, const BenchOp *o, Replica *r, int count, Pass 
     m->done[pass] = true;
     m->buffers[pass] = count;
     machine_clocks(b->device, &m->clocks[pass]);
-    snprintf(m->kernel[pass], sizeof m->kernel[pass], "%s",
-             b->options.kernel ? b->options.kernel : o->op->name);
+    const Call *first = r[0].call[pass];
+    const char *(*const chosen)(const Call *) = o->op->chosen[b->device->kind];
+    snprintf(m->kernel[pass], sizeof m->kernel[pass], "%s", chosen ? chosen(first) : o->op->name);
     return OK;
 }
 

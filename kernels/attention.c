@@ -299,6 +299,7 @@ const Op attention_op = {
     .reads_outputs = 1,
     .random = true,
     .kernels = {NULL, IF_CUDA(attention_kernels_cuda)},
+    .chosen = {NULL, IF_CUDA(attention_chosen_cuda)},
 };
 
 Tensor *op_attention(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Rows *rows, const Rows *keys,

@@ -178,6 +178,11 @@ extern "C" Status attention_prepare_cuda(Call *c)
     return OK;
 }
 
+extern "C" const char *attention_chosen_cuda(const Call *c)
+{
+    return static_cast<const AttentionKernel *>(c->plan)->name;
+}
+
 AttentionTask attention_task(const Call *c)
 {
     const AttentionArgs *args = static_cast<const AttentionArgs *>(c->args);

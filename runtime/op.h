@@ -65,6 +65,7 @@ typedef struct Op {
     /* Tells kernel i of those that it chooses among, best first; false behind the last. NULL: one
      * kernel, no choice. */
     bool (*kernels[DEVICE_KINDS])(int i, OpKernel *out);
+    const char *(*chosen[DEVICE_KINDS])(const Call *c); // of a prepared call; NULL like kernels
 } Op;
 
 struct Call {

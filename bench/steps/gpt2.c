@@ -113,9 +113,9 @@ static Tensor *loss(const void *model, Graph *g, const BatchTensors *in)
         y = op_add_layernorm(g, h, x, next ? next->norm1_w : m->norm_w,
                              next ? next->norm1_b : m->norm_b, norm, next ? &x : NULL);
     }
-    return op_cross_entropy(g, op_linear(g, y, m->word, NULL, ACTIVATION_NONE),
-                            in->field[STEPS_TARGETS], &in->rows, in->scalars,
-                            (CrossEntropyArgs){.classes = V > VOCABULARY ? VOCABULARY : V});
+    return op_linear_cross_entropy(
+        g, y, m->word, in->field[STEPS_TARGETS], &in->rows, in->scalars,
+        (LinearCrossEntropyArgs){.classes = V > VOCABULARY ? VOCABULARY : V});
 }
 
 static double flops(const StepsShape *s)

@@ -52,6 +52,12 @@ refuse 1 "*attention kernel sm80: has no form for f32; leave kernel.attention ou
 refuse 1 "*attention kernel sm80: has no form for f32; leave kernel.attention out *" \
     "${ask[@]}" --kernel.attention sm80
 refuse 2 "kernel.attention: flash is not one of auto, *sm80, f32" "${ask[@]}" --kernel.attention flash
+if [ "$device" = emulated ] && "$CAIRN" bench attention --list --device emulated | grep -q 'kernel sm90:'; then
+    export CAIRN_EMULATOR_CAPABILITY=80
+    refuse 1 "*attention kernel sm90: wants a card of compute capability 9.0, this one is 8.0; leave kernel.attention out *" \
+        "${keys[@]}" output_dir=run kernel.attention=sm90
+    unset CAIRN_EMULATOR_CAPABILITY
+fi
 
 # The table, and one row forced by name.
 run 0 bench attention --list --device "$device"
@@ -60,6 +66,8 @@ run 0 bench attention --list --device "$device"
 run 0 bench attention --device "$device" --shape B=1,T=8,H=1,D=32 --dtype bf16 --pass forward \
     --repeats 1 --kernel sm80 --json
 [[ $out == *'"kernel": "sm80"'* ]] || bad "the row does not name its kernel"
+run 0 bench attention --device "$device" --shape B=1,T=8,H=1,D=8 --dtype f32 --pass backward --repeats 1 --json
+[[ $out == *'"kernel": "f32"'* ]] || bad "the row does not name the kernel that was chosen"
 refuse 2 "kernel.attention: flash is not one of auto, *" bench attention --device "$device" --kernel flash
 refuse 2 "--kernel: tanh has one kernel on device $device" bench tanh --device "$device" --kernel f32
 [ $failures = 0 ]
