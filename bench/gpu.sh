@@ -16,6 +16,7 @@
 #   BUNDLE      folder or .tar.gz of `make bundle`; without it builds build/gpu from this tree, with
 #               what a machine with CUDA and no internet has
 #   PYTHON=python3   MODEL, TRAIN, DEV   RESULTS=bench/results
+#   BUDGET=600  seconds for all steps but the build and the last; the later ones are dropped first
 #   BIN=DIR     programs that are built already, a build tree
 #   DEVICE=cuda cuda:N; with DEVICE=emulated and STEPS="--layers 2 ..." the script itself is tried
 set -uo pipefail
@@ -35,11 +36,17 @@ python=${PYTHON:-python3} device=${DEVICE:-cuda}
 read -r -a small <<<"${STEPS:-}"
 log=$raw/steps.tsv
 : >"$log"
-failed=0
+failed=0 budget=900 # seconds: of the build, then of all other steps together
 
 # step NAME SECONDS COMMAND ...: runs it, keeps what it prints, goes on whatever happens
 step() {
-    local title=$1 limit=$2 file begin code=0 verdict
+    local title=$1 limit=$2 file begin code=0 verdict left
+    left=$((budget - SECONDS))
+    if [ $left -le 0 ]; then
+        drop "$title" "the time for all steps is spent"
+        return 0
+    fi
+    [ "$limit" -le $left ] || limit=$left
     file=$raw/$(echo "$1" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-').txt
     shift 2
     begin=$(date +%s)
@@ -82,6 +89,8 @@ if [ ! -x "$cairn" ]; then
 elif ! "$cairn" bench tanh --device "$device" --shape N=8,C=8 --repeats 1 >"$raw/device.txt" 2>&1; then
     drop "steps on the card" "$(tail -n 1 "$raw/device.txt")"
 fi
+
+SECONDS=0 budget=${BUDGET:-600}
 
 # Runs each test program given on the card; exits 1 where one fails, 77 where none is there.
 run_tests() {

@@ -69,4 +69,7 @@ END
 PATH=$top/path:/usr/bin:/bin run 0
 grep -q '^| squad 50 steps on both devices | .* | passed |$' $table || bad "equal losses"
 grep -q '^| compute-sanitizer |  | dropped: it is not on the PATH' $table || bad "no compute-sanitizer"
+# Time that is spent drops what is left, and says so.
+BUDGET=0 PATH=$top/path:/usr/bin:/bin run 0
+grep -q '^| operators |  | dropped: the time for all steps is spent |$' $table || bad "no time left"
 [ $failures = 0 ]
