@@ -353,6 +353,18 @@ static void check_doubles(OpBuild build, const void *context, const OpInput *in,
     op_run_free(&other);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = true };
+#else
+enum { SANITIZED = false };
+#endif
+
+/* Whether four runs more are worth their time. */
+static bool replays(Dtype dtype)
+{
+    return !test_briefly() && (!SANITIZED || dtype == F32);
+}
+
 /* The device of the tests against the CPU, in one dtype; then run until a recorded graph is what
  * runs (graph_run.c), for the same bits. */
 static void check_device(OpBuild build, const void *context, const OpInput *in, int count,
@@ -368,7 +380,7 @@ static void check_device(OpBuild build, const void *context, const OpInput *in, 
         for (int k = 0; k < count; k++)
             if (in[k].wants_gradient)
                 check_close(here.dx[k], cpu.dx[k], input_size(&in[k]), tolerance, what, k);
-        if (!test_briefly() &&
+        if (replays(dtype) &&
             op_run(build, context, in, count, (OpSetting){.dtype = dtype, .runs = 4}, &again))
             check_same(in, count, &again, &here, "fourth run");
     }
