@@ -64,7 +64,7 @@ static Status replica_open(Bench *b, const BenchOp *o, const BenchShape *k, bool
         return fail(E_MEMORY, "no memory for a graph");
     b->graph = r->g = g;
     Tensor *y = o->build(b, g, k);
-    if (training && y && tensor_size(y) != 1)
+    if (training && y && (tensor_size(y) != 1 || y->dtype != F32))
         y = call_result(graph_record(g, &rest_op, INPUTS(y), NULL, 0), 0);
     Status s = training ? graph_backward(g, y, NULL) : graph_status(g);
     if (!s)
