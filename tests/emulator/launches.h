@@ -54,6 +54,8 @@ void launch(bool cooperative, dim3 grid, dim3 block, size_t dynamic_bytes, cudaS
             void (*kernel)(P...), const A &...values)
 {
     static_assert(sizeof...(A) == sizeof...(P), "the kernel has another number of parameters");
+    if (!cooperative && !(grid.x && grid.y && grid.z))
+        return; // as LAUNCH of kernels/gpu.cuh
     using Bound = Arguments<P...>;
     Bound *bound = new Bound{kernel, std::tuple<P...>(static_cast<P>(values)...)};
     launch_submit({grid, block, dynamic_bytes, reinterpret_cast<const void *>(kernel), cooperative,
