@@ -2,14 +2,9 @@
  *
  * The sums of a chain of products are the engine's from the first start to the wait for the last;
  * meanwhile the threads' own copies are NaN, and must be so still at the wait.
- *
- * A descriptor gives the start, two strides and the swizzle in bytes. Element (row, k) of an operand:
- *   by k     row / 8 * stride + row % 8 * swizzle + k * 2
- *   by rows  row / span * leading + k / 8 * stride + k % 8 * swizzle + row % span * 2, span =
- *            swizzle / 2
- * whereupon 16-byte pieces are exchanged by the address.
  */
 #include "tests/emulator/engines.h"
+#include "tests/emulator/operands.h"
 #include "tests/emulator/report.h"
 #include "tests/emulator/sm90.h"
 
@@ -21,7 +16,7 @@
 namespace emulator
 {
 
-enum { ROWS = 64, STEPS = 16, MOST_COLUMNS = 256, PIECE_NUMBERS = 8, LANE_FLOATS = 8 };
+enum { ROWS = 64, MOST_COLUMNS = 256, LANE_FLOATS = 8 };
 static const uint32_t UNDEFINED = 0x7FFFFFFF; // NaN
 
 static uint32_t &bits_in(float &x)
@@ -191,90 +186,7 @@ void warpgroup_go_on(unsigned group)
             block_ready(&b->fibers[i]);
 }
 
-/* ---- operands ---- */
-
-struct Tile {
-    uint32_t start, leading, stride, swizzle;
-    bool by_k;
-};
-
-static Tile tile_of(uint64_t descriptor, bool by_k)
-{
-    static const uint32_t SWIZZLE[] = {0, 128, 64, 32};
-    const auto bytes = [descriptor](int from) {
-        return (uint32_t)(descriptor >> from & 0x3FFF) << 4;
-    };
-    const Tile t = {bytes(0), bytes(16), bytes(32), SWIZZLE[descriptor >> 62], by_k};
-
-    if (!t.swizzle)
-        report_fault("wgmma of a tile without a swizzle is not emulated");
-    if (descriptor >> 46 & 0xFFFF || descriptor >> 14 & 3 || descriptor >> 30 & 3)
-        report_fault("a descriptor of wgmma has bits set that mean nothing: was it moved too far?");
-    const uint32_t within = t.start % (8 * t.swizzle);
-    if (by_k ? within + 2 * STEPS > t.swizzle : within != 0)
-        report_fault("a tile of wgmma with a swizzle of %u bytes must be aligned to %u", t.swizzle,
-                     8 * t.swizzle);
-    return t;
-}
-
-/* 8 numbers of an operand: of one row from k on, or of one k from the row on. */
-static char *piece_at(const Tile &t, uint32_t row, uint32_t k)
-{
-    const uint32_t span = t.swizzle / 2;
-    const uint32_t offset = t.start + (t.by_k ? row / 8 * t.stride + row % 8 * t.swizzle + k * 2
-                                              : row / span * t.leading + k / 8 * t.stride +
-                                                    k % 8 * t.swizzle + row % span * 2);
-    const uint32_t place = swizzled(offset, t.swizzle);
-
-    if (place + 2 * PIECE_NUMBERS > current->dynamic_bytes)
-        report_fault("wgmma reads beyond shared memory");
-    return current->dynamic + place;
-}
-
-/* f(row, k, piece) for all pieces of an operand. */
-template <typename F>
-static void pieces_visit(const Tile &t, uint32_t rows, F f)
-{
-    for (uint32_t row = 0; row < rows; row += t.by_k ? 1 : PIECE_NUMBERS)
-        for (uint32_t k = 0; k < STEPS; k += t.by_k ? PIECE_NUMBERS : 1)
-            f(row, k, piece_at(t, row, k));
-}
-
-static float number_of(uint16_t bits, bool bf16)
-{
-    if (bf16) {
-        const uint32_t wide = (uint32_t)bits << 16;
-        float value;
-        memcpy(&value, &wide, sizeof value);
-        return value;
-    }
-    __half value;
-    memcpy(static_cast<void *>(&value), &bits, sizeof bits);
-    return __half2float(value);
-}
-
-/* put(row, k, value) for all elements of an operand in shared memory. */
-template <typename F>
-static void tile_read(const Tile &t, uint32_t rows, bool bf16, F put)
-{
-    pieces_visit(t, rows, [&](uint32_t row, uint32_t k, const char *piece) {
-        uint16_t bits[PIECE_NUMBERS];
-        race_read(piece, sizeof bits);
-        memcpy(bits, piece, sizeof bits);
-        for (uint32_t i = 0; i < PIECE_NUMBERS; i++)
-            put(t.by_k ? row : row + i, t.by_k ? k + i : k, number_of(bits[i], bf16));
-    });
-}
-
-/* The fragment: see kernels/sm90.cuh. */
-static int fragment_row(unsigned thread)
-{
-    return (int)(thread / LANES * 16 + thread % LANES / 4);
-}
-static int fragment_column(unsigned thread)
-{
-    return (int)(thread % 4 * 2);
-}
+/* ---- products ---- */
 
 template <typename F>
 static void registers_read(const Start &s, F put)
@@ -286,8 +198,6 @@ static void registers_read(const Start &s, F put)
                     (uint32_t)(fragment_column(i) + e / 2 * 8 + h),
                     number_of((uint16_t)(s.registers[i][e] >> 16 * h), s.product.bf16));
 }
-
-/* ---- products ---- */
 
 static void multiply(const Operands &o, const Product &p, Sums *sums)
 {
