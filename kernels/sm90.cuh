@@ -136,7 +136,8 @@ static __device__ __forceinline__ void fence_proxy_async()
 /* ---- registers ----
  *
  * By a whole warpgroup: gives registers back down to COUNT a thread, or waits for others to have done
- * so and takes COUNT. 24 to 240, a multiple of 8; the kernel has __launch_bounds__. */
+ * so and takes COUNT. 24 to 256, a multiple of 8; the kernel has __launch_bounds__(threads, 1), else
+ * ptxas ignores both. */
 template <int COUNT>
 __device__ __forceinline__ void registers_lower()
 {
