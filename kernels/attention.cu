@@ -24,7 +24,7 @@ static size_t sm80_shared(Pass pass, int D)
 
 static size_t sm90_shared(Pass pass, int D)
 {
-    return pass == FORWARD ? attention_forward_sm90_shared(D) : attention_backward_sm80_shared(D);
+    return pass == FORWARD ? attention_forward_sm90_shared(D) : attention_backward_sm90_shared(D);
 }
 
 /* Which kernel runs: the first that can, unless a recipe forces one by name.
@@ -38,7 +38,7 @@ extern "C" const AttentionKernel attention_kernels[] = {
      true,
      sm90_shared,
      attention_forward_sm90,
-     attention_backward_sm80},
+     attention_backward_sm90},
     {"sm80",
      80,
      0,

@@ -42,40 +42,6 @@ struct KeysShape {
     };
 };
 
-/* A tile of queries (rows) and keys: s becomes ds. i, j: of this thread's first element. */
-template <int M, int N>
-__device__ __forceinline__ void
-gradient_by_queries(float (&s)[M][N][4], const float (&dp)[M][N][4], const float (&lse)[M][2],
-                    const float (&delta)[M][2], const AttentionTask &task,
-                    const AttentionSpan &span, const AttentionDropout &dropout, int i, int j,
-                    bool all)
-{
-    const int first = j - (int)mma_lane() % 4 * 2;
-
-#pragma unroll
-    for (int m = 0; m < M; m++) {
-        int from[2], to[2];
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            from[h] = first_key(task, span, i + 16 * m + 8 * h) - j;
-            to[h] = end_key(task, span, i + 16 * m + 8 * h) - j;
-        }
-#pragma unroll
-        for (int n = 0; n < N; n++) {
-            const uint32_t kept = dropout.on ? mma_kept(dropout, i + 16 * m, first + 8 * n) : ~0u;
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                const int h = e / 2, key = 8 * n + e % 2;
-                const bool seen = all || (key >= from[h] && key < to[h]);
-                const float p =
-                    seen ? exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[m][h])) : 0;
-                const float keep = kept >> e & 1 ? task.keep : 0;
-                s[m][n][e] = p * fmaf(dp[m][n][e], keep, -delta[m][h]);
-            }
-        }
-    }
-}
-
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(MMA_THREADS, 1)
     attention_queries_mma(AttentionTask task, Matrix<const T> q, Matrix<const T> k,
@@ -138,9 +104,9 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         float s[M][N][4] = {}, dp[M][N][4] = {};
         mma_scores<T, WIDTH>(s, tile_q, row, tile_k);
         mma_scores<T, WIDTH>(dp, tile_dy, row, tile_k + STAGE / 2);
-        gradient_by_queries(s, dp, lse, delta, task, span, dropout, own,
-                            j + (int)mma_lane() % 4 * 2,
-                            j >= first_key(task, span, last) && j + KEYS <= end_key(task, span, i));
+        mma_gradient_by_queries(
+            s, dp, lse, delta, task, span, dropout, own, j + (int)mma_lane() % 4 * 2,
+            j >= first_key(task, span, last) && j + KEYS <= end_key(task, span, i));
         mma_mix<T, WIDTH>(sum, s, tile_k, 0);
     }
     cp_async_wait<0>(); // q and dy, where no key was seen
@@ -155,45 +121,6 @@ __device__ __forceinline__ void fill(float (&times)[M][2], float x)
 #pragma unroll
     for (int m = 0; m < M; m++)
         times[m][0] = times[m][1] = x;
-}
-
-/* A tile of keys (rows) and queries: s becomes p where dropout keeps it, dp becomes ds. i, j: of
- * this thread's first element; numbers: lse and delta of the tile. */
-template <int M, int N>
-__device__ __forceinline__ void
-gradient_by_keys(float (&s)[M][N][4], float (&dp)[M][N][4], const float *numbers,
-                 const AttentionTask &task, const AttentionSpan &span,
-                 const AttentionDropout &dropout, int i, int j, bool all)
-{
-    const int own = (int)mma_lane() % 4 * 2, first = j - (int)mma_lane() / 4;
-
-#pragma unroll
-    for (int n = 0; n < N; n++) {
-        float lse[2], delta[2];
-        int from[2], to[2];
-#pragma unroll
-        for (int e = 0; e < 2; e++) {
-            lse[e] = numbers[8 * n + own + e];
-            delta[e] = numbers[8 * N + 8 * n + own + e];
-            from[e] = first_key(task, span, i + 8 * n + e) - j;
-            to[e] = end_key(task, span, i + 8 * n + e) - j;
-        }
-#pragma unroll
-        for (int m = 0; m < M; m++) {
-            const uint32_t kept =
-                dropout.on ? mma_kept_by_keys(dropout, i + 8 * n, first + 16 * m) : ~0u;
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                const int key = 16 * m + e / 2 * 8;
-                const bool seen = all || (key >= from[e % 2] && key < to[e % 2]);
-                const float p =
-                    seen ? exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[e % 2])) : 0;
-                const bool keep = kept >> e & 1;
-                s[m][n][e] = keep ? p : 0;
-                dp[m][n][e] = p * fmaf(dp[m][n][e], keep ? task.keep : 0, -delta[e % 2]);
-            }
-        }
-    }
 }
 
 template <typename T, int WIDTH>
@@ -257,7 +184,7 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         float s[M][N][4] = {}, dp[M][N][4] = {};
         mma_scores<T, WIDTH>(s, tile_k, row, tile_q);
         mma_scores<T, WIDTH>(dp, tile_v, row, tile_q + STAGE / 2);
-        gradient_by_keys(
+        mma_gradient_by_keys(
             s, dp, numbers + t % 2 * NUMBERS, task, span, attention_dropout(task, span, of),
             i + (int)mma_lane() % 4 * 2, j + (int)mma_lane() / 4,
             j >= first_key(task, span, i + QUERIES - 1) && j + 16 * M <= end_key(task, span, i));

@@ -13,12 +13,10 @@
  */
 #include "kernels/attention_sm90.cuh"
 
-enum { CONSUMERS = 2, FORWARD_THREADS = WARPGROUP * (1 + CONSUMERS) };
-enum { PRODUCER_REGISTERS = 24, CONSUMER_REGISTERS = 240 };
-enum { BARRIER_STORE = 1, BARRIER_TURN = BARRIER_STORE + CONSUMERS }; // of each group; 0 is all's
+enum { BARRIER_TURN = BARRIER_STORE + CONSUMERS }; // of each group
 
 template <int WIDTH>
-struct ForwardShape {
+struct WgmmaForward {
     enum {
         QUERIES = PANEL * CONSUMERS,
         KEYS = WIDTH > 128 ? 64 : 128,
@@ -36,7 +34,7 @@ struct ForwardShape {
 /* Shared memory. */
 template <typename T, int WIDTH>
 struct ForwardTiles {
-    typedef ForwardShape<WIDTH> Shape;
+    typedef WgmmaForward<WIDTH> Shape;
     T *q, *k, *v;
     uint64_t *q_full, *v_landed, *k_full, *k_empty, *v_full, *v_empty;
 
@@ -73,7 +71,7 @@ __device__ __forceinline__ ForwardWork forward_work(const AttentionTask &task,
                                                     const AttentionSpan &span,
                                                     const AttentionBlock &block)
 {
-    const int QUERIES = ForwardShape<WIDTH>::QUERIES, KEYS = ForwardShape<WIDTH>::KEYS;
+    const int QUERIES = WgmmaForward<WIDTH>::QUERIES, KEYS = WgmmaForward<WIDTH>::KEYS;
     ForwardWork work = {};
 
     work.head = block.head, work.kv_head = block.head / (task.heads / task.kv_heads);
@@ -96,7 +94,7 @@ __device__ __forceinline__ void produce(const ForwardTiles<T, WIDTH> &tiles, con
                                         const TensorMap &k, const TensorMap &v,
                                         const AttentionTask &task, const AttentionBlock &block)
 {
-    typedef ForwardShape<WIDTH> Shape;
+    typedef WgmmaForward<WIDTH> Shape;
     const AttentionSpan span = attention_span(task, block.sequence);
     const ForwardWork work = forward_work<WIDTH>(task, span, block);
     const int KEYS = Shape::KEYS, STAGES = Shape::STAGES;
@@ -145,14 +143,6 @@ static __device__ __forceinline__ void turn_give(int group, int groups)
         barrier_arrive(BARRIER_TURN + 1 - group, CONSUMERS * WARPGROUP);
 }
 
-/* The warp has done with a stage. */
-static __device__ __forceinline__ void stage_release(uint64_t *empty)
-{
-    __syncwarp();
-    if (mma_lane() == 0)
-        mbarrier_arrive(empty);
-}
-
 /* What a thread of the consumers sums. */
 template <int C>
 struct Sums {
@@ -165,7 +155,7 @@ __device__ __forceinline__ void
 meet_keys(Sums<WIDTH / 8> &sums, const ForwardTiles<T, WIDTH> &tiles, const AttentionTask &task,
           const AttentionSpan &span, const ForwardWork &work, int group, int own)
 {
-    typedef ForwardShape<WIDTH> Shape;
+    typedef WgmmaForward<WIDTH> Shape;
     const int KEYS = Shape::KEYS, STAGES = Shape::STAGES, N = Shape::N;
     const int i = work.start + group * PANEL, last = min(i + PANEL, work.end) - 1;
     const T *tile_q = tiles.q + group * Shape::TILE_Q;
@@ -246,12 +236,12 @@ __device__ __forceinline__ void consume(const ForwardTiles<T, WIDTH> &tiles,
     mma_finish(sums.total, sums.largest, task, lse, own, work.end);
     barrier_sync(BARRIER_STORE + group, WARPGROUP); // everybody has done with q
     mma_store<T, WIDTH>(y.at(span.query + i, work.head * WIDTH), y.stride, work.end - i,
-                        tiles.q + group * ForwardShape<WIDTH>::TILE_Q, row, 0, sums.sum, sums.total,
+                        tiles.q + group * WgmmaForward<WIDTH>::TILE_Q, row, 0, sums.sum, sums.total,
                         false);
 }
 
 template <typename T, int WIDTH>
-__global__ void __launch_bounds__(FORWARD_THREADS, 1)
+__global__ void __launch_bounds__(WGMMA_THREADS, 1)
     attention_forward_wgmma(AttentionTask task, const __grid_constant__ TensorMap q,
                             const __grid_constant__ TensorMap k,
                             const __grid_constant__ TensorMap v, Matrix<T> y, int tiles_of_head)
@@ -284,14 +274,14 @@ __global__ void __launch_bounds__(FORWARD_THREADS, 1)
 size_t attention_forward_sm90_shared(int D)
 {
     size_t bytes = 0;
-    with_mma_width(D, [&](auto width) { bytes = ForwardShape<decltype(width)::WIDTH>::BYTES; });
+    with_mma_width(D, [&](auto width) { bytes = WgmmaForward<decltype(width)::WIDTH>::BYTES; });
     return bytes;
 }
 
 template <typename T, int WIDTH>
 static void launch(Call *c)
 {
-    typedef ForwardShape<WIDTH> Shape;
+    typedef WgmmaForward<WIDTH> Shape;
     const AttentionArgs *args = static_cast<const AttentionArgs *>(c->args);
     const AttentionTask task = attention_task(c);
     const int tiles = tiles_of(args->longest, Shape::QUERIES);
@@ -304,7 +294,7 @@ static void launch(Call *c)
     cudaFuncSetAttribute(attention_forward_wgmma<T, WIDTH>,
                          cudaFuncAttributeMaxDynamicSharedMemorySize, (int)Shape::BYTES);
     LAUNCH((attention_forward_wgmma<T, WIDTH>), grid_of(task, tiles, task.heads),
-           (unsigned)FORWARD_THREADS, (size_t)Shape::BYTES, call_stream(c), task, q, k, v,
+           (unsigned)WGMMA_THREADS, (size_t)Shape::BYTES, call_stream(c), task, q, k, v,
            matrix<T>(c->out[0]), tiles);
 }
 

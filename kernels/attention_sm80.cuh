@@ -283,6 +283,80 @@ __device__ __forceinline__ void mma_finish(float (&total)[M][2], const float (&l
         }
 }
 
+/* ---- of backward ---- */
+
+/* A tile of queries (rows) and keys: s becomes ds. i, j: of this thread's first element. */
+template <int M, int N>
+__device__ __forceinline__ void
+mma_gradient_by_queries(float (&s)[M][N][4], const float (&dp)[M][N][4], const float (&lse)[M][2],
+                        const float (&delta)[M][2], const AttentionTask &task,
+                        const AttentionSpan &span, const AttentionDropout &dropout, int i, int j,
+                        bool all)
+{
+    const int first = j - (int)mma_lane() % 4 * 2;
+
+#pragma unroll
+    for (int m = 0; m < M; m++) {
+        int from[2], to[2];
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            from[h] = first_key(task, span, i + 16 * m + 8 * h) - j;
+            to[h] = end_key(task, span, i + 16 * m + 8 * h) - j;
+        }
+#pragma unroll
+        for (int n = 0; n < N; n++) {
+            const uint32_t kept = dropout.on ? mma_kept(dropout, i + 16 * m, first + 8 * n) : ~0u;
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                const int h = e / 2, key = 8 * n + e % 2;
+                const bool seen = all || (key >= from[h] && key < to[h]);
+                const float p = exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[m][h]));
+                const float keep = kept >> e & 1 ? task.keep : 0;
+                s[m][n][e] = seen ? p * fmaf(dp[m][n][e], keep, -delta[m][h]) : 0;
+            }
+        }
+    }
+}
+
+/* A tile of keys (rows) and queries: s becomes p where dropout keeps it, dp becomes ds. i, j: of
+ * this thread's first element; numbers: lse and delta of the tile. */
+template <int M, int N>
+__device__ __forceinline__ void
+mma_gradient_by_keys(float (&s)[M][N][4], float (&dp)[M][N][4], const float *numbers,
+                     const AttentionTask &task, const AttentionSpan &span,
+                     const AttentionDropout &dropout, int i, int j, bool all)
+{
+    const int own = (int)mma_lane() % 4 * 2, first = j - (int)mma_lane() / 4;
+
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+        float lse[2], delta[2];
+        int from[2], to[2];
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            lse[e] = numbers[8 * n + own + e];
+            delta[e] = numbers[8 * N + 8 * n + own + e];
+            from[e] = first_key(task, span, i + 8 * n + e) - j;
+            to[e] = end_key(task, span, i + 8 * n + e) - j;
+        }
+#pragma unroll
+        for (int m = 0; m < M; m++) {
+            const uint32_t kept =
+                dropout.on ? mma_kept_by_keys(dropout, i + 8 * n, first + 16 * m) : ~0u;
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                const int key = 16 * m + e / 2 * 8;
+                const bool seen = all || (key >= from[e % 2] && key < to[e % 2]);
+                const float p =
+                    seen ? exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[e % 2])) : 0;
+                const bool keep = kept >> e & 1;
+                s[m][n][e] = keep ? p : 0;
+                dp[m][n][e] = p * fmaf(dp[m][n][e], keep ? task.keep : 0, -delta[e % 2]);
+            }
+        }
+    }
+}
+
 /* Calls f with the head width as a type, see FmaWidth. */
 template <int W>
 struct MmaWidth {

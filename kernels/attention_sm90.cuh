@@ -18,6 +18,11 @@ enum {
     ROW_BYTES = 2 * PANEL,
 };
 
+/* A block is a warpgroup of which one warp fetches, and warpgroups that compute. */
+enum { CONSUMERS = 2, WGMMA_THREADS = WARPGROUP * (1 + CONSUMERS) };
+enum { PRODUCER_REGISTERS = 24, CONSUMER_REGISTERS = 240 };
+enum { BARRIER_STORE = 1 }; // of each group of consumers; 0 is all's
+
 /* Of this thread. The compiler keeps what comes from one lane in registers that a warp shares. */
 static __device__ __forceinline__ int warpgroup()
 {
@@ -117,6 +122,14 @@ __device__ __forceinline__ void tile_drop(float (&s)[N][4], const AttentionDropo
     }
 }
 
+/* The warp has done with a stage. */
+static __device__ __forceinline__ void stage_release(uint64_t *empty)
+{
+    __syncwarp();
+    if (mma_lane() == 0)
+        mbarrier_arrive(empty);
+}
+
 /* ---- on the host ---- */
 
 /* The heads of x as TMA sees them, fetched in boxes of PANEL columns and `rows` rows. Where x has no
@@ -134,6 +147,8 @@ static inline Status tile_map(TensorMap *map, const Tensor *x, const Tensor *oth
 }
 
 size_t attention_forward_sm90_shared(int D);
+size_t attention_backward_sm90_shared(int D);
 void attention_forward_sm90(Call *c);
+void attention_backward_sm90(Call *c);
 
 #endif
