@@ -186,7 +186,7 @@ meet_keys(Sums<WIDTH / 8> &sums, const ForwardTiles<T, WIDTH> &tiles, const Atte
             mma_mask(s, task, span, own, j + (int)mma_lane() % 4 * 2);
         mma_softmax(s, sums.largest, sums.total, factor, task.scale);
         if (task.sample)
-            tile_drop(s[0], attention_dropout(task, span, work.head), own, j);
+            mma_drop(s, attention_dropout(task, span, work.head), own, j);
     };
 
     if (group == 1)

@@ -184,6 +184,23 @@ static __device__ __forceinline__ uint32_t mma_kept_by_keys(const AttentionDropo
     return own;
 }
 
+/* Bits 4 * (n % 8) + e of kept[m][n / 8] are those of draw(m, n), all where dropout is not on. Drawing
+ * is not unrolled: it would take the registers of the sums. */
+template <int M, int N, typename F>
+__device__ __forceinline__ void mma_draw(uint32_t (&kept)[M][(N + 7) / 8], bool on, F draw)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int n = 0; n < N; n += 8) {
+            uint32_t bits = on ? 0 : ~0u;
+#pragma unroll 2
+            for (int b = 0; on && b < (N < 8 ? N : 8); b++)
+                bits |= draw(m, n + b) << 4 * b;
+            kept[m][n / 8] = bits;
+        }
+}
+
 /* ---- of forward ---- */
 
 /* -infinity to the scores that do not count; queries from i and keys from j on of this thread. */
@@ -249,19 +266,22 @@ __device__ __forceinline__ void mma_rescale(float (&sum)[M][C][4], const float (
                 sum[m][c][e] *= factor[m][e / 2];
 }
 
+/* Zero to the scores that dropout, which is on, does not keep. */
 template <int M, int N>
 __device__ __forceinline__ void mma_drop(float (&s)[M][N][4], const AttentionDropout &dropout,
                                          int i, int j)
 {
+    uint32_t kept[M][(N + 7) / 8];
+
+    mma_draw<M, N>(kept, true,
+                   [&](int m, int n) { return mma_kept(dropout, i + 16 * m, j + 8 * n); });
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
-        for (int n = 0; n < N; n++) {
-            const uint32_t kept = mma_kept(dropout, i + 16 * m, j + 8 * n);
+        for (int n = 0; n < N; n++)
 #pragma unroll
             for (int e = 0; e < 4; e++)
-                s[m][n][e] = kept >> e & 1 ? s[m][n][e] : 0;
-        }
+                s[m][n][e] = kept[m][n / 8] >> (n % 8 * 4 + e) & 1 ? s[m][n][e] : 0;
 }
 
 /* total becomes what sum is to be multiplied by; lse is written. i: first query of this thread. */
@@ -294,7 +314,10 @@ mma_gradient_by_queries(float (&s)[M][N][4], const float (&dp)[M][N][4], const f
                         bool all)
 {
     const int first = j - (int)mma_lane() % 4 * 2;
+    uint32_t kept[M][(N + 7) / 8];
 
+    mma_draw<M, N>(kept, dropout.on,
+                   [&](int m, int n) { return mma_kept(dropout, i + 16 * m, first + 8 * n); });
 #pragma unroll
     for (int m = 0; m < M; m++) {
         int from[2], to[2];
@@ -305,13 +328,12 @@ mma_gradient_by_queries(float (&s)[M][N][4], const float (&dp)[M][N][4], const f
         }
 #pragma unroll
         for (int n = 0; n < N; n++) {
-            const uint32_t kept = dropout.on ? mma_kept(dropout, i + 16 * m, first + 8 * n) : ~0u;
 #pragma unroll
             for (int e = 0; e < 4; e++) {
                 const int h = e / 2, key = 8 * n + e % 2;
                 const bool seen = all || (key >= from[h] && key < to[h]);
                 const float p = exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[m][h]));
-                const float keep = kept >> e & 1 ? task.keep : 0;
+                const float keep = kept[m][n / 8] >> (n % 8 * 4 + e) & 1 ? task.keep : 0;
                 s[m][n][e] = seen ? p * fmaf(dp[m][n][e], keep, -delta[m][h]) : 0;
             }
         }
@@ -327,7 +349,11 @@ mma_gradient_by_keys(float (&s)[M][N][4], float (&dp)[M][N][4], const float *num
                      const AttentionDropout &dropout, int i, int j, bool all)
 {
     const int own = (int)mma_lane() % 4 * 2, first = j - (int)mma_lane() / 4;
+    uint32_t kept[M][(N + 7) / 8];
 
+    mma_draw<M, N>(kept, dropout.on, [&](int m, int n) {
+        return mma_kept_by_keys(dropout, i + 8 * n, first + 16 * m);
+    });
 #pragma unroll
     for (int n = 0; n < N; n++) {
         float lse[2], delta[2];
@@ -341,15 +367,13 @@ mma_gradient_by_keys(float (&s)[M][N][4], float (&dp)[M][N][4], const float *num
         }
 #pragma unroll
         for (int m = 0; m < M; m++) {
-            const uint32_t kept =
-                dropout.on ? mma_kept_by_keys(dropout, i + 8 * n, first + 16 * m) : ~0u;
 #pragma unroll
             for (int e = 0; e < 4; e++) {
                 const int key = 16 * m + e / 2 * 8;
                 const bool seen = all || (key >= from[e % 2] && key < to[e % 2]);
                 const float p =
                     seen ? exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[e % 2])) : 0;
-                const bool keep = kept >> e & 1;
+                const bool keep = kept[m][n / 8] >> (n % 8 * 4 + e) & 1;
                 s[m][n][e] = keep ? p : 0;
                 dp[m][n][e] = p * fmaf(dp[m][n][e], keep ? task.keep : 0, -delta[e % 2]);
             }

@@ -102,26 +102,6 @@ __device__ __forceinline__ void tile_pack(uint32_t (&p)[N / 2][4], const float (
             p[n / 2][e] = mma_pack(s[n + e / 2][e % 2 * 2], s[n + e / 2][e % 2 * 2 + 1], T());
 }
 
-/* Zero to the scores that dropout does not keep; queries from i on of this thread, keys from j on.
- * Drawing is not unrolled: it would take the registers of the sums. */
-template <int N>
-__device__ __forceinline__ void tile_drop(float (&s)[N][4], const AttentionDropout &dropout, int i,
-                                          int j)
-{
-#pragma unroll
-    for (int n = 0; n < N; n += 8) {
-        uint32_t kept = 0;
-#pragma unroll 2
-        for (int b = 0; b < 8; b++)
-            kept |= mma_kept(dropout, i, j + 8 * (n + b)) << 4 * b;
-#pragma unroll
-        for (int b = 0; b < 8; b++)
-#pragma unroll
-            for (int e = 0; e < 4; e++)
-                s[n + b][e] = kept >> (4 * b + e) & 1 ? s[n + b][e] : 0;
-    }
-}
-
 /* The warp has done with a stage. */
 static __device__ __forceinline__ void stage_release(uint64_t *empty)
 {
