@@ -19,7 +19,7 @@ static const AttentionCase CASES[] = {
     {3, {257, 0, 193}, {0}, {4, 0, 2}, 2, 1, 128, .causal = true},
     {2, {331, 33}, {0}, {3, 1}, 2, 2, 32, .causal = true, .window = 70, .dropout = 0.2f},
     {2, {130, 61}, {0}, {0, 1}, 2, 1, 80, .window = 33, .tail = 1},
-    {2, {97, 200}, {0}, {7, 1}, 4, 2, 96, .causal = true, .dropout = 0.1f, .tail = 1},
+    {2, {97, 200}, {0}, {7, 1}, 4, 1, 96, .causal = true, .dropout = 0.1f, .tail = 1},
     {2, {131, 64}, {0}, {0, 1}, 2, 1, 256, .causal = true, .dropout = 0.1f},
     {2, {17, 66}, {0}, {0, 1}, 1, 1, 256, .scale = 0.05f, .tail = 2},
     {1, {150}, {0}, {2}, 1, 1, 128, .dropout = 0.3f},
