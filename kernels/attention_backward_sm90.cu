@@ -198,8 +198,7 @@ __device__ __forceinline__ void meet_keys(float (&sum)[1][WIDTH / 8][4],
             tile_scores<T, WIDTH>(s[0], tiles.held_of(group, 0), tiles.tile(stage, 0));
             tile_scores<T, WIDTH>(dp[0], tiles.held_of(group, 1), tiles.tile(stage, 1));
             wgmma_commit();
-            wgmma_wait<0>();
-            wgmma_hold(s[0]);
+            tile_finish(s[0]);
             wgmma_hold(dp[0]);
             mma_gradient_by_queries(
                 s, dp, lse, delta, task, span, attention_dropout(task, span, head), own,
@@ -209,8 +208,7 @@ __device__ __forceinline__ void meet_keys(float (&sum)[1][WIDTH / 8][4],
             wgmma_fence();
             tile_mix<T>(sum[0], ds, tiles.tile(stage, 0));
             wgmma_commit();
-            wgmma_wait<0>();
-            wgmma_hold(sum[0]);
+            tile_finish(sum[0]);
         }
         stage_release(tiles.empty + stage);
     }
@@ -333,8 +331,7 @@ meet_queries(float (&sum_dk)[1][WIDTH / 8][4], float (&sum_dv)[1][WIDTH / 8][4],
             tile_scores<T, WIDTH>(s[0], tiles.held_of(group, 0), tile_q);
             tile_scores<T, WIDTH>(dp[0], tiles.held_of(group, 1), tile_dy);
             wgmma_commit();
-            wgmma_wait<0>();
-            wgmma_hold(s[0]);
+            tile_finish(s[0]);
             wgmma_hold(dp[0]);
             mma_gradient_by_keys(
                 s, dp, tiles.numbers + stage * Shape::NUMBERS, task, span,
@@ -346,8 +343,7 @@ meet_queries(float (&sum_dk)[1][WIDTH / 8][4], float (&sum_dv)[1][WIDTH / 8][4],
             tile_mix<T>(sum_dv[0], p, tile_dy);
             tile_mix<T>(sum_dk[0], ds, tile_q);
             wgmma_commit();
-            wgmma_wait<0>();
-            wgmma_hold(sum_dv[0]);
+            tile_finish(sum_dv[0]);
             wgmma_hold(sum_dk[0]);
         }
         stage_release(tiles.empty + stage);

@@ -202,15 +202,13 @@ meet_keys(Sums<WIDTH / 8> &sums, const ForwardTiles<T, WIDTH> &tiles, const Atte
         end_turn(t);
         wgmma_wait<1>();
         weigh(t);
-        wgmma_wait<0>();
-        wgmma_hold(sums.sum[0]);
+        tile_finish(sums.sum[0]);
         stage_release(tiles.v_empty + (t - 1) % STAGES);
         mma_rescale(sums.sum, factor);
         tile_pack<T>(p, s[0]);
     }
     start_mix(work.count - 1);
-    wgmma_wait<0>();
-    wgmma_hold(sums.sum[0]);
+    tile_finish(sums.sum[0]);
 }
 
 /* A warpgroup of consumers. */

@@ -91,6 +91,14 @@ __device__ __forceinline__ void tile_mix(float (&sum)[C][4], const uint32_t (&p)
         wgmma_rs(sum, p[k], right + k * 16 * ROW_BYTES / 16, true, T());
 }
 
+/* All that was started is done, d with it. */
+template <int N>
+__device__ __forceinline__ void tile_finish(float (&d)[N][4])
+{
+    wgmma_wait<0>();
+    wgmma_hold(d);
+}
+
 /* Scores rounded to T, as the left operand of a product. */
 template <typename T, int N>
 __device__ __forceinline__ void tile_pack(uint32_t (&p)[N / 2][4], const float (&s)[N][4])
