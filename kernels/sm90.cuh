@@ -187,8 +187,6 @@ __device__ __forceinline__ void wgmma_hold(uint32_t (&a)[K][4])
             asm volatile("" : "+r"(a[k][e])::"memory");
 }
 
-#else
-#include "tests/emulator/sm90.h"
 #endif
 
 /* How wgmma finds a tile of panels with this swizzle in bytes: 128, 64, 32.

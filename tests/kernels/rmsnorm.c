@@ -152,7 +152,7 @@ static void agrees_with_the_definition(void)
                     dweight[i] += z * (double)((float)(e * 7919 % 23) / 11 - 1);
                 }
             }
-            CHECK_NEAR(worst, 0, 1e-6);
+            CHECK_NEAR(worst, 0, 3e-6); // C squares may be added in one chain
             for (int64_t i = 0; i < C; i++)
                 most = fmax(most, fabs((double)r.dx[1][i] - dweight[i]));
             CHECK_NEAR(most, 0, 5e-5);

@@ -105,13 +105,13 @@ static void passes_what_every_operator_must(void)
         for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
             const int64_t N = size[i][0], C = CASES[k].heads * size[i][1];
             const int32_t n = (int32_t)N, offsets[] = {0, n / 3, n / 3, n > 5 ? n - 2 : n};
-            float *x = normal_values(N * (C + 3), k);
             int32_t position[16];
             OpInput in[4];
 
             if (CASES[k].rotary > size[i][1] ||
                 (CASES[k].scaling == ROPE_DYNAMIC && size[i][1] < 4))
                 continue;
+            float *x = normal_values(N * (C + 3), k);
             for (int32_t t = 0; t < n; t++)
                 position[t] = t >= offsets[3] ? 1 << 30 : t < n / 3 ? t : t - n / 3 + 2;
             inputs(in, N, C, x, position, offsets);

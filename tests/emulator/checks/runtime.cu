@@ -90,7 +90,9 @@ static void launches_that_no_card_takes(void)
 
     LAUNCH(wants_shared, 1, 1025, 0, 0, out.device);
     CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
-    LAUNCH(wants_shared, 0, 32, 0, 0, out.device);
+    LAUNCH(wants_shared, 0, 32, 0, 0, out.device); // of no blocks: nothing is launched
+    CHECK(cudaGetLastError() == cudaSuccess);
+    LAUNCH_COOPERATIVE(wants_shared, 0, 32, 128, 0, out.device);
     CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
     LAUNCH(wants_shared, dim3(1, 65536), 32, 128, 0, out.device);
     CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
