@@ -21,6 +21,17 @@ bad() {
         "$(cat "$top/err" 2>/dev/null)"
     failures=$((failures + 1))
 }
+# refuse CODE PATTERN ARGUMENT ...: fails with the code; the last line of standard error is the only one
+# that begins "cairn " and matches; nothing on standard output; no run/, no p.json left behind
+refuse() {
+    local code=$1 sentence=$2
+    shift 2
+    run "$code" "$@"
+    # shellcheck disable=SC2053 # a pattern on purpose
+    [[ -z $out && "$(tail -n 1 "$top/err")" == "cairn $1: "$sentence &&
+        $(grep -c '^cairn ' "$top/err") = 1 ]] || bad "cairn $*: want $sentence"
+    [ ! -e "$top/run" ] && [ ! -e "$top/p.json" ] || bad "cairn $*: leaves something"
+}
 # questions FIRST COUNT [nested]: made-up ones, a line of JSON each
 questions() {
     awk -v first="$1" -v count="$2" -v nested="${3:-}" \

@@ -6,20 +6,6 @@ export CAIRN_CACHE=$top/cache HF_HUB_OFFLINE=1
 fixture=$CAIRN_SOURCE/tests/fixtures/bert-question-answering
 cd "$top" || exit 1
 
-# refuse CODE PATTERN ARGUMENT ...: fails with the code; the last line of standard error is the only
-# one that begins "cairn " and matches; nothing is written
-refuse() {
-    local code=$1 pattern=$2
-    shift 2
-    "$CAIRN" "$@" >out 2>err
-    local got=$?
-    [ $got = "$code" ] || bad "cairn $*: exit code $got, want $code"
-    # shellcheck disable=SC2053
-    [[ "$(tail -n 1 err)" == "cairn $1: "$pattern && $(grep -c '^cairn ' err) = 1 ]] ||
-        bad "cairn $*: want $pattern"
-    [ ! -s out ] || bad "cairn $*: says something on standard output"
-    [ ! -e run ] && [ ! -e p.json ] || bad "cairn $*: leaves something"
-}
 train=(train squad "model=model" train_data=train.jsonl validation_data=dev.jsonl output_dir=run
     max_seq_length=40 doc_stride=8 max_steps=2)
 predict=(predict squad model --data dev.jsonl --output p.json)

@@ -15,15 +15,6 @@ printf '%s\n' 'task: squad' 'model: model' 'train_data: train.jsonl' 'max_seq_le
 echo "A king built it." >passage.txt
 ask=(ask model --passage passage.txt --question "Who built it?" --device emulated)
 
-refuse() { # CODE SENTENCE ARGUMENT ...
-    local code=$1 sentence=$2
-    shift 2
-    run "$code" "$@"
-    # shellcheck disable=SC2053
-    [[ -z $out && "$(tail -n 1 err)" == "cairn $1: "$sentence && $(grep -c '^cairn ' err) = 1 ]] ||
-        bad "cairn $*: want $sentence"
-    [ ! -e run ] || bad "cairn $*: leaves something"
-}
 old="device emulated: the card is of compute capability 7.5, Cairn's kernels want 8.0 (Ampere) or later: use another card, or device=cpu"
 export CAIRN_EMULATOR_CAPABILITY=75
 refuse 1 "$old" train tiny.yaml

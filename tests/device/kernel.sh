@@ -34,15 +34,6 @@ run 0 "${ask[@]}" --kernel.attention f32
 # What cannot be: one sentence, whatever the weights hold.
 printf x >model/model.safetensors
 printf x >forced/model/model.safetensors
-refuse() { # CODE SENTENCE ARGUMENT ...
-    local code=$1 sentence=$2
-    shift 2
-    run "$code" "$@"
-    # shellcheck disable=SC2053
-    [[ -z $out && "$(tail -n 1 err)" == "cairn $1: "$sentence && $(grep -c '^cairn ' err) = 1 ]] ||
-        bad "cairn $*: want $sentence"
-    [ ! -e run ] || bad "cairn $*: leaves something"
-}
 refuse 2 "command line: kernel.attention: flash is not one of auto, *sm80, f32" \
     "${keys[@]}" output_dir=run kernel.attention=flash
 refuse 1 "*attention kernel sm80: has no form for heads of width 16; leave kernel.attention out *" \

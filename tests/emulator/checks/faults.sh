@@ -1,23 +1,7 @@
 #!/usr/bin/env bash
 # faults.sh PROGRAM VARIANT - runs every planted fault that this variant must catch and looks for its
 # message; one fault a line. A fault that goes unseen fails the test.
-set -uo pipefail
-program=$1
-variant=$2
-bad=0
-
-caught() { # name, what the output must hold (a pattern), settings
-    local name=$1 pattern=$2 text
-    shift 2
-    text=$(env "$@" timeout 120 "$program" "$name" 2>&1)
-    if grep -Eq -- "$pattern" <<<"$text"; then
-        echo "caught $name"
-    else
-        echo "MISSED $name: expected $pattern, found:"
-        head -20 <<<"$text"
-        bad=1
-    fi
-}
+. "$(dirname "$0")/caught.sh"
 
 at='block [0-9]+,0,0 thread [0-9]+,0,0 at .*faults\.cu:[0-9]+'
 everywhere() {

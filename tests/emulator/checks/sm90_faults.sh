@@ -1,27 +1,12 @@
 #!/usr/bin/env bash
 # sm90_faults.sh PROGRAM VARIANT - runs every planted fault of sm90_faults.cu that this variant must
 # catch and looks for its message; one fault a line. A fault that goes unseen fails the test.
-set -uo pipefail
-program=$1
-variant=$2
-bad=0
+. "$(dirname "$0")/caught.sh"
 late=CAIRN_EMULATOR_ASYNC=late
 early=CAIRN_EMULATOR_ASYNC=early
 at='sm90_faults\.cu:[0-9]+'
 mbarrier() { echo "an mbarrier \(parity $1: $2 of $3 arrivals and $4 bytes are missing\) at .*$at"; }
 
-caught() { # name, what the output must hold (a pattern), settings
-    local name=$1 pattern=$2 text
-    shift 2
-    text=$(env "$@" timeout 120 "$program" "$name" 2>&1)
-    if grep -Eq -- "$pattern" <<<"$text"; then
-        echo "caught $name"
-    else
-        echo "MISSED $name: expected $pattern, found:"
-        head -20 <<<"$text"
-        bad=1
-    fi
-}
 both() { # name, pattern
     caught "$1" "$2" $late
     caught "$1" "$2" $early
