@@ -192,3 +192,19 @@ double arguments_real(const Arguments *a, const char *name, double otherwise)
 
     return value ? strtod(value, NULL) : otherwise;
 }
+
+Status arguments_dtype(const Arguments *a, const char *otherwise, Dtype *out, bool *tf32)
+{
+    const char *text = arguments_text(a, "dtype", otherwise);
+
+    *out = F32;
+    *tf32 = !strcmp(text, "tf32");
+    if (*tf32)
+        return OK;
+    for (Dtype t = F32; t <= F16; t++)
+        if (!strcmp(text, dtype_name(t))) {
+            *out = t;
+            return OK;
+        }
+    return fail(E_USAGE, "--dtype is %s, expected f32, bf16, f16 or tf32", text);
+}

@@ -10,6 +10,7 @@
 #define CLI_COMMAND_H
 
 #include "runtime/status.h"
+#include "runtime/tensor.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,6 +45,10 @@ const char *arguments_at(const Arguments *a, int i);
 bool arguments_flag(const Arguments *a, const char *name);
 const char *arguments_text(const Arguments *a, const char *name, const char *otherwise);
 int64_t arguments_int(const Arguments *a, const char *name, int64_t otherwise);
+
+/* The storage type that --dtype, or else `otherwise`, names: of tf32 it is F32, and *tf32 is true. */
+MUST_CHECK Status arguments_dtype(const Arguments *a, const char *otherwise, Dtype *out,
+                                  bool *tf32);
 double arguments_real(const Arguments *a, const char *name, double otherwise);
 bool arguments_given(const Arguments *a, const char *name);
 

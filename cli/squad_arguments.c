@@ -4,19 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static Status read_dtype(const Arguments *a, SquadModelOptions *o)
-{
-    const char *text = arguments_text(a, "dtype", "f32");
-
-    o->tf32 = !strcmp(text, "tf32");
-    if (o->tf32)
-        return OK;
-    for (o->dtype = F32; o->dtype <= F16; o->dtype++)
-        if (!strcmp(text, dtype_name(o->dtype)))
-            return OK;
-    return fail(E_USAGE, "--dtype is %s, expected f32, bf16, f16 or tf32", text);
-}
-
 /* Where the device differs from what was asked. */
 static void say_notes(const char *folder, const SquadModel *m)
 {
@@ -52,7 +39,7 @@ Status squad_arguments_open(const Arguments *a, const char *folder, bool answers
     SquadModelOptions o = {.device = arguments_text(a, "device", "auto"),
                            .threads = (int)threads,
                            .kernel = arguments_text(a, "kernel.attention", "auto")};
-    Status s = read_dtype(a, &o);
+    Status s = arguments_dtype(a, "f32", &o.dtype, &o.tf32);
 
     if (!s && (threads < 0 || threads > 1024))
         s = fail(E_USAGE, "--threads is %lld, expected 0 to 1024", (long long)threads);

@@ -274,8 +274,7 @@ void layernorm_backward_rows_cuda(const LayernormBackward *p, const Call *c)
     const int64_t N = tensor_rows(p->sum), C = tensor_columns(p->sum);
     float *part = p->dweight || p->dbias ? static_cast<float *>(c->scratch) : NULL;
 
-    if (N > 0)
-        launch_rows(p, c, part);
+    launch_rows(p, c, part);
     launch_fold(p->dweight, p->add & ADD_DWEIGHT, part, 2 * C, slice_count(N), call_stream(c));
     launch_fold(p->dbias, p->add & ADD_DBIAS, part ? part + C : NULL, 2 * C, slice_count(N),
                 call_stream(c));

@@ -251,7 +251,6 @@ void rmsnorm_backward_rows_cuda(const RmsnormBackward *p, const Call *c)
     const int64_t N = tensor_rows(p->sum), C = tensor_columns(p->sum);
     float *part = p->dweight ? static_cast<float *>(c->scratch) : NULL;
 
-    if (N > 0)
-        launch_rows(p, c, part);
+    launch_rows(p, c, part);
     launch_fold(p->dweight, p->add & RMSNORM_ADD_DWEIGHT, part, C, slice_count(N), call_stream(c));
 }

@@ -18,6 +18,7 @@ import os
 import resource
 import shutil
 import time
+from statistics import median_high
 
 import numpy as np
 
@@ -45,11 +46,6 @@ def number_of(a, torch):
 
 def device_memory(a, torch):
     return torch.cuda.max_memory_allocated() if a.device == "cuda" else memory_peak()
-
-
-def median(numbers):
-    numbers = sorted(numbers)
-    return numbers[len(numbers) // 2]
 
 
 def tokenizer_of(folder):
@@ -172,7 +168,7 @@ def train(a):
     late = steps[len(steps) // 3 :]
     return dict(
         steps=steps, first_step=first, memory=device_memory(a, torch), memory_imports=after_import,
-        tokens_per_second=median(sum(s["lengths"]) / s["seconds"] for s in late),
+        tokens_per_second=median_high(sum(s["lengths"]) / s["seconds"] for s in late),
         torch=torch.__version__, transformers=transformers.__version__,
     )
 
@@ -214,7 +210,7 @@ def steps(a):
         optimizer.zero_grad()
         losses.append(loss.item())  # waits for the device
         seconds.append(time.time() - began)
-    typical = median(seconds[len(seconds) // 3 :])
+    typical = median_high(seconds[len(seconds) // 3 :])
     return dict(
         model=a.shape, dtype=a.number, batch=a.batch, length=a.length, compiled=bool(a.compile),
         parameters=sum(p.numel() for p in model.parameters()), median_ms=1e3 * typical,

@@ -11,6 +11,7 @@
 #include "bench/steps/steps.h"
 #include "cli/program.h"
 #include "kernels/ops.h"
+#include "runtime/memory.h"
 #include "runtime/version.h"
 #include "train/optimizer.h"
 
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum { WARM_STEPS = 5, GROUP = 5, MOST_GROUPS = 200, MOST_TOKENS = 1 << 20 };
 
@@ -42,20 +42,15 @@ typedef struct Run {
     float first_loss, last_loss;
 } Run;
 
-static Status read_dtype(const char *text, Run *r)
+static Status read_dtype(const Arguments *a, Run *r)
 {
-    if (!strcmp(text, "tf32")) {
-        const char *note = device_take_tf32(r->device);
-        if (note)
-            fprintf(stderr, "note: %s\n", note);
-        return OK;
-    }
-    for (Dtype t = F32; t <= F16; t++)
-        if (!strcmp(text, dtype_name(t))) {
-            r->shape.dtype = t;
-            return OK;
-        }
-    return fail(E_USAGE, "--dtype is %s, expected f32, bf16, f16 or tf32", text);
+    bool tf32 = false;
+    Status s = arguments_dtype(a, "bf16", &r->shape.dtype, &tf32);
+    const char *note = !s && tf32 ? device_take_tf32(r->device) : NULL;
+
+    if (note)
+        fprintf(stderr, "note: %s\n", note);
+    return s;
 }
 
 static Status read_size(const Arguments *a, const char *name, int64_t *size)
@@ -120,7 +115,7 @@ static Status open_device(Run *r, const Arguments *a)
         s = op_force_kernel(r->device, &attention_op,
                             arguments_text(a, "kernel.attention", "auto"));
     if (!s)
-        s = read_dtype(arguments_text(a, "dtype", "bf16"), r);
+        s = read_dtype(a, r);
     if (s)
         return s;
     r->type = type_name(r->device, r->shape.dtype);
@@ -271,12 +266,10 @@ static Status time_steps(Run *r)
 
 static Status used_bytes(const Run *r, size_t *used)
 {
-    struct rusage usage;
     size_t left = 0;
 
     if (r->device->kind == DEVICE_CPU) {
-        getrusage(RUSAGE_SELF, &usage);
-        *used = (size_t)usage.ru_maxrss * 1024;
+        *used = memory_peak();
         return OK;
     }
     const Status s = r->device->table->memory(r->device, &left);
