@@ -86,6 +86,21 @@ def resume(torch, kept, path):
     return tuple(state["place"])
 
 
+def gradients(torch, model, chunk, micro_batch, pad):
+    """The gradient of a batch's mean loss, gathered from micro-batches of windows of like length."""
+    chunk = sorted(chunk, key=lambda w: len(w["ids"]))
+    total = 0.0
+    for at in range(0, len(chunk), micro_batch):
+        part = chunk[at : at + micro_batch]
+        batch = padded(torch, part, pad)
+        for name in ("start", "end"):
+            batch[name + "_positions"] = torch.tensor([w[name] for w in part])
+        loss = model(**batch).loss * (len(part) / len(chunk))
+        loss.backward()
+        total += loss.item()
+    return total
+
+
 def train_torch(a):
     """run_qa's training without the Trainer: AdamW, clip 1, linear without warm-up, random order."""
     import torch
@@ -116,17 +131,13 @@ def train_torch(a):
             order = torch.randperm(len(windows)).tolist()
         at = step % per_epoch * a.batch
         chunk = [windows[i] for i in order[at : at + a.batch]]
-        batch = padded(torch, chunk, tokenizer.pad_token_id)
-        for name in ("start", "end"):
-            batch[name + "_positions"] = torch.tensor([w[name] for w in chunk])
-        loss = run(**batch).loss
-        loss.backward()
+        loss = gradients(torch, run, chunk, a.micro_batch, tokenizer.pad_token_id)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         if (step + 1) % 50 == 0:
-            say(f"step {step + 1}/{total} loss {loss.item():.3f} {time.time() - began:.0f} s")
+            say(f"step {step + 1}/{total} loss {loss:.3f} {time.time() - began:.0f} s")
         if (step + 1) % 100 == 0:
             save(torch, kept, a.output + ".state", (step + 1, time.time() - began, order))
     with open(a.output, "w") as f:
@@ -144,8 +155,8 @@ def run(a, command):
 
 def one_torch(a, seed, predictions):
     words = ["--seed", seed, "--output", predictions]
-    for name in ("model", "data", "evaluation", "samples", "epochs", "batch", "rate", "threads",
-                 "compile"):
+    for name in ("model", "data", "evaluation", "samples", "epochs", "batch", "rate", "micro_batch",
+                 "threads", "compile"):
         words += ["--" + name, getattr(a, name)]
     return run(a, [sys.executable, os.path.abspath(__file__), "torch", *map(str, words)])
 
@@ -244,10 +255,10 @@ def main():
     parser.add_argument("what", choices=("torch", "all"))
     for name in ("cairn", "model", "data", "evaluation", "work", "output"):
         parser.add_argument("--" + name)
-    for name, value in (("samples", 8000), ("batch", 12), ("seed", 1), ("threads", os.cpu_count()),
-                        ("compile", 0)):
+    for name, value in (("samples", 8000), ("batch", 12), ("micro_batch", 2), ("seed", 1),
+                        ("threads", os.cpu_count()), ("compile", 0)):
         parser.add_argument("--" + name, type=int, default=value)
-    parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--seeds", default="1,2,3")
     a = parser.parse_args()
