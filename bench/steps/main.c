@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WARM_STEPS = 5, GROUP = 5, MOST_GROUPS = 200, MOST_TOKENS = 1 << 20 };
+enum { WARM_STEPS = 5, GROUP = 5, MOST_GROUPS = 200, PROFILE_STEPS = 5, MOST_TOKENS = 1 << 20 };
 
 typedef struct Run {
     const StepsModel *model;
@@ -264,6 +264,14 @@ static Status time_steps(Run *r)
                       (double)r->first_loss, (double)r->last_loss);
 }
 
+/* Where the time of a step goes, by operator: the model's graph, then the update's. */
+static Status profile(Run *r)
+{
+    const Status s = graph_profile(r->micro, PROFILE_STEPS, stderr);
+
+    return s ? s : graph_profile(r->update, PROFILE_STEPS, stderr);
+}
+
 static Status used_bytes(const Run *r, size_t *used)
 {
     size_t left = 0;
@@ -355,6 +363,8 @@ static Status steps_run(const Arguments *a)
         s = time_steps(&r);
     if (!s)
         s = print(&r);
+    if (!s && arguments_flag(a, "profile"))
+        s = profile(&r);
     close_run(&r);
     return s;
 }
@@ -371,6 +381,7 @@ static const Option OPTIONS[] = {
     {"heads", OPTION_INT, "N", "of its attention"},
     {"vocabulary", OPTION_INT, "N", "rows of its word embedding"},
     {"threads", OPTION_INT, "N", "of the processor; all it has where not given"},
+    {"profile", OPTION_FLAG, NULL, "then tell on standard error each operator's share of a step"},
     {0},
 };
 

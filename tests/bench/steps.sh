@@ -24,6 +24,12 @@ run 0 gpt2 "${tiny[@]}" --dtype f32
 run 0 bert "${tiny[@]}" --dtype f32
 [[ $out == *'"flops_per_token": '$((6 * 12 * 32 * 32 + 12 * 32 * 16)).0','* ]] || bad "FLOPs of bert"
 
+run 0 gpt2 "${tiny[@]}" --dtype f32 --profile
+for operator in linear attention global_norm adamw; do
+    [[ $err == *"$operator "* ]] || bad "the profile lacks $operator"
+done
+[ "$(wc -l <<<"$out")" = 1 ] || bad "--profile: more than one line of results"
+
 run 2 bort
 [[ $err == "cairn steps: the model is 'bort', expected gpt2 or bert" ]] || bad "an unknown model"
 run 2 gpt2 --heads 5
