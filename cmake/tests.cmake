@@ -96,6 +96,17 @@ if(CAIRN_WITH_CUDA AND NOT CAIRN_EMULATED)
 endif()
 # each kernel that attention chooses among; what a kernel's fault says; the instructions of sm80.cuh
 list(APPEND operators "OP(attention_kernels)" "OP(faults)" "OP(sm80)")
+# kernels called cudnn: on the emulated device against a fake of it, found before any other
+list(APPEND operators "OP(cudnn)")
+if(CAIRN_EMULATED AND CAIRN_WITH_CUDNN)
+  file(GLOB fake_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cudnn/fake_*.c)
+  add_library(cairn_fake_cudnn SHARED ${fake_sources})
+  target_include_directories(cairn_fake_cudnn SYSTEM PRIVATE ${CUDNN_INCLUDE})
+  target_link_libraries(cairn_fake_cudnn PRIVATE cairn_options m)
+  set_target_properties(cairn_fake_cudnn PROPERTIES OUTPUT_NAME cudnn SUFFIX .so.9
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/cudnn)
+  string(APPEND environment ";LD_LIBRARY_PATH=${CMAKE_BINARY_DIR}/tests/cudnn")
+endif()
 foreach(operator IN LISTS operators)
   string(REGEX REPLACE "^OP\\(([a-z0-9_]+)\\).*" "\\1" operator "${operator}")
   if(device AND TARGET test_kernels_${operator})

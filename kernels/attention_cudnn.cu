@@ -98,7 +98,8 @@ static void lay_out(Call *c, AttentionCudnn *p)
         if (id < CUDNN_DQ || (x && !(c->accumulate >> in & 1)))
             continue;
         a->stride[id] = tensor_columns(c->in[in]);
-        take(c, p, id, tensor_rows(c->in[in]) * a->stride[id] * (int64_t)dtype_size(c->in[Q]->dtype));
+        take(c, p, id,
+             tensor_rows(c->in[in]) * a->stride[id] * (int64_t)dtype_size(c->in[Q]->dtype));
     }
     take(c, p, CUDNN_QUERIES, a->B * (int64_t)sizeof(int32_t));
     take(c, p, CUDNN_KEYS, a->B * (int64_t)sizeof(int32_t));
@@ -188,8 +189,8 @@ static void find_places(const Call *c, const AttentionTask &task)
     p.queries = place<int32_t>(c, CUDNN_QUERIES), p.keys = place<int32_t>(c, CUDNN_KEYS);
     for (int id = CUDNN_Q; id < CUDNN_TENSORS; id++) {
         p.stride[id] = plan->shape.stride[id];
-        p.to[id] = plan->own >> (CUDNN_OFFSETS + id) & 1 ? place<int64_t>(c, CUDNN_OFFSETS + id)
-                                                         : NULL;
+        p.to[id] =
+            plan->own >> (CUDNN_OFFSETS + id) & 1 ? place<int64_t>(c, CUDNN_OFFSETS + id) : NULL;
     }
     LAUNCH(places_kernel, blocks_for(task.batch + 1, THREADS), (unsigned)THREADS, 0, call_stream(c),
            p);
@@ -313,9 +314,8 @@ void attention_cudnn_backward(Call *c)
             continue;
         with_type(x->dtype, [&](auto zero) {
             typedef decltype(zero) T;
-            LAUNCH((finish_gradient<T>),
-                   blocks_for(tensor_rows(x) * tensor_columns(x), THREADS), (unsigned)THREADS, 0,
-                   call_stream(c), matrix<T>(x),
+            LAUNCH((finish_gradient<T>), blocks_for(tensor_rows(x) * tensor_columns(x), THREADS),
+                   (unsigned)THREADS, 0, call_stream(c), matrix<T>(x),
                    (Matrix<const T>{p->own >> id & 1 ? place<const T>(c, id) : nullptr,
                                     p->shape.stride[id]}),
                    (bool)(c->accumulate >> (id - CUDNN_DQ + Q) & 1),

@@ -14,8 +14,7 @@
 
 #ifdef WITH_CUDNN
 static const cudnnDataType_t FLOAT = CUDNN_DATA_FLOAT, INTEGER = CUDNN_DATA_INT32,
-                             PLACE = CUDNN_DATA_INT64,
-                             TRUTH = CUDNN_DATA_BOOLEAN;
+                             PLACE = CUDNN_DATA_INT64, TRUTH = CUDNN_DATA_BOOLEAN;
 
 /* The tensors that several operations meet. */
 typedef struct Parts {
@@ -40,8 +39,7 @@ static CudnnTensor rows(CudnnGraph *g, const CudnnAttention *a, int id, bool tur
     const int64_t heads = of_keys ? a->kv_heads : a->heads;
     const int64_t dim[] = {a->B, heads, turned ? a->D : longest, turned ? longest : a->D};
     const int64_t stride[] = {longest * row, a->D, turned ? 1 : row, turned ? row : 1};
-    const CudnnTensor offsets =
-        cudnn_tensor(g, CUDNN_OFFSETS + id, PLACE, places, one, nullptr);
+    const CudnnTensor offsets = cudnn_tensor(g, CUDNN_OFFSETS + id, PLACE, places, one, nullptr);
 
     return cudnn_tensor(g, id, a->type, dim, stride, &offsets);
 }
@@ -92,9 +90,8 @@ static CudnnTensor scaled_scores(const Parts *p)
 
 static CudnnTensor index_of(const Parts *p, const CudnnTensor *s, int axis, cudnnDataType_t compute)
 {
-    return cudnn_pointwise(p->g,
-                           CudnnPointwise{CUDNN_POINTWISE_GEN_INDEX, compute, INTEGER, axis}, s,
-                           nullptr, nullptr);
+    return cudnn_pointwise(p->g, CudnnPointwise{CUDNN_POINTWISE_GEN_INDEX, compute, INTEGER, axis},
+                           s, nullptr, nullptr);
 }
 
 static CudnnTensor compare(const Parts *p, cudnnPointwiseMode_t mode, const CudnnTensor *x,

@@ -89,11 +89,15 @@ static Status check_library(Device *d, Cudnn *n)
     char version[24] = "";
 
     if (!find_common(n) || !find_recurrent(n))
-        return fail(E_DEVICE, "device %s: libcudnn.so.%d lacks functions we call: install cuDNN %d.%d or later",
-                    d->name, CUDNN_MAJOR, CUDNN_MAJOR, OLDEST_MINOR);
+        return fail(
+            E_DEVICE,
+            "device %s: libcudnn.so.%d lacks functions we call: install cuDNN %d.%d or later",
+            d->name, CUDNN_MAJOR, CUDNN_MAJOR, OLDEST_MINOR);
     version_of(n, version);
     if (n->version() < (size_t)(CUDNN_MAJOR * 10000 + OLDEST_MINOR * 100))
-        return fail(E_DEVICE, "device %s: cuDNN is %s, kernels called cudnn want %d.%d or later: install it, or leave them out",
+        return fail(E_DEVICE,
+                    "device %s: cuDNN is %s, kernels called cudnn want %d.%d or later: install it, "
+                    "or leave them out",
                     d->name, version, CUDNN_MAJOR, OLDEST_MINOR);
     const cudnnStatus_t status = n->create(&n->handle);
     if (status != CUDNN_STATUS_SUCCESS) {
@@ -157,8 +161,8 @@ Status cudnn_checked(const Cudnn *n, const char *op, const char *what, cudnnStat
         return OK;
     version_of(n, version);
     n->last_error(why, sizeof why);
-    return fail(E_DEVICE, "%s kernel cudnn: cuDNN %s refuses %s: %s%s%s; leave kernel.%s out", op, version,
-                what, n->error_string(status), why[0] ? ": " : "", why, op);
+    return fail(E_DEVICE, "%s kernel cudnn: cuDNN %s refuses %s: %s%s%s; leave kernel.%s out", op,
+                version, what, n->error_string(status), why[0] ? ": " : "", why, op);
 }
 
 void cudnn_launched(const Cudnn *n, Device *d, cudnnStatus_t status)

@@ -148,8 +148,7 @@ void cudnn_pointwise_to(CudnnGraph *g, CudnnPointwise p, const CudnnTensor *x, c
     if (p.mode == CUDNN_POINTWISE_GEN_INDEX)
         set(g, how, CUDNN_ATTR_POINTWISE_AXIS, CUDNN_TYPE_INT64, 1, &axis);
     finalize(g, "a pointwise function", how);
-    const cudnnBackendDescriptor_t o =
-        operation(g, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+    const cudnnBackendDescriptor_t o = operation(g, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     set(g, o, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &how);
     set_part(g, o, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
     set_part(g, o, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b);
@@ -282,10 +281,11 @@ Status cudnn_graph_plan(CudnnGraph *g)
     finalize(g, "the graph", graph);
     search(g, graph, CUDNN_HEUR_MODE_A);
     if (!g->status && !g->plan)
-        g->status = fail(E_DEVICE,
-                         "%s kernel cudnn: cuDNN has no engine for this card, these shapes and this "
-                         "mask whose results are the same from run to run; leave kernel.%s out",
-                         g->op, g->op);
+        g->status =
+            fail(E_DEVICE,
+                 "%s kernel cudnn: cuDNN has no engine for this card, these shapes and this "
+                 "mask whose results are the same from run to run; leave kernel.%s out",
+                 g->op, g->op);
     return g->status;
 }
 
@@ -302,8 +302,7 @@ void cudnn_graph_run(const CudnnGraph *g, const Call *c, void *const place[GRAPH
         if (g->placed[i])
             id[count] = i, data[count++] = place[i];
     cudnnStatus_t s = n->part_create(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack);
-    s = s ? s
-          : n->part_set(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, id);
+    s = s ? s : n->part_set(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, id);
     s = s ? s
           : n->part_set(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count,
                         data);

@@ -1,206 +1,10 @@
-/* recurrent_cudnn.cu - lstm and gru by cuDNN, where kernel.lstm=cudnn or kernel.gru=cudnn asks for it.
- *
- * cuDNN takes the lengths of the sequences from the host. Here they are on the device and change from
- * replay to replay of a recorded graph, so cuDNN is told that every sequence is as long as the longest
- * of the bucket, T, and gets rows [T, B, C] that are padded. That padding neither counts nor changes a
- * state is made sure by one more column of x (with zeros up to a multiple of 8), 1 in padding and 0
- * elsewhere, whose weights drive the gates to their ends, exactly in every type:
- *
- *   lstm   i = o = 0, f = 1: c passes, h is 0; all gradients of gates are 0
- *   gru    z = 1: h passes; all gradients of gates are 0
- *
- * So c' and the gradients of states are cuDNN's own; h' is the row of y at each sequence's end. An lstm
- * that goes backwards through a sequence meets the padding first and would lose h0: it is refused.
- *
- * Weights are copied into cuDNN's weight space where cudnnGetRNNWeightParams() says (gates in PyTorch's
- * order), in the type of x; their gradients come in that type.
- */
-#include "kernels/cudnn.cuh"
-#include "kernels/recurrent.cuh"
-
-#include <stdlib.h>
+/* recurrent_cudnn.cu - lstm and gru by cuDNN: both passes; see recurrent_cudnn.cuh. */
+#include "kernels/recurrent_cudnn.cuh"
 
 #ifdef WITH_CUDNN
 enum { THREADS = 256, MOST_DIRECTIONS = 2, SIDES = 2, MOST_GATES = 4 };
 
-static const int64_t WIDTHS = 8; // rows of x begin at multiples of as many elements
-static const float FAR = 1000;   // sigmoid(FAR) is 1, sigmoid(-FAR) is 0
-
-struct RecurrentCudnn {
-    const Cudnn *library;
-    RecurrentShape shape;
-    int64_t T, width; // padded lengths; columns of x with the flag and zeros
-    cudnnRNNDescriptor_t rnn;
-    cudnnRNNDataDescriptor_t x, y;
-    cudnnTensorDescriptor_t state, matrix, bias;
-    size_t weight_bytes, work_bytes, reserve_bytes;
-    size_t at_x, at_y, at_dx, at_dy, at_dh, at_dc, at_weight, at_dweight, at_work; // in scratch
-};
-
-/* ---- plan ---- */
-
-static void close(RecurrentCudnn *p)
-{
-    const Cudnn *n = p->library;
-
-    if (p->rnn)
-        (void)n->rnn_destroy(p->rnn);
-    for (const cudnnRNNDataDescriptor_t rows : {p->x, p->y})
-        if (rows)
-            (void)n->rows_destroy(rows);
-    for (const cudnnTensorDescriptor_t tensor : {p->state, p->matrix, p->bias})
-        if (tensor)
-            (void)n->tensor_destroy(tensor);
-    free(p);
-}
-
-static cudnnStatus_t describe_network(RecurrentCudnn *p, cudnnDataType_t type, bool tf32)
-{
-    const cudnnMathType_t math = type != CUDNN_DATA_FLOAT ? CUDNN_TENSOR_OP_MATH
-                                 : tf32                   ? CUDNN_DEFAULT_MATH
-                                                          : CUDNN_FMA_MATH;
-    const cudnnStatus_t s = p->library->rnn_create(&p->rnn);
-
-    return s ? s
-             : p->library->rnn_set(p->rnn, CUDNN_RNN_ALGO_STANDARD,
-                                   p->shape.kind == LSTM ? CUDNN_LSTM : CUDNN_GRU,
-                                   CUDNN_RNN_DOUBLE_BIAS,
-                                   p->shape.D == 2 ? CUDNN_BIDIRECTIONAL : CUDNN_UNIDIRECTIONAL,
-                                   CUDNN_LINEAR_INPUT, type, CUDNN_DATA_FLOAT, math,
-                                   (int32_t)p->width, (int32_t)p->shape.H, (int32_t)p->shape.H, 1,
-                                   nullptr, CUDNN_RNN_PADDED_IO_ENABLED);
-}
-
-static cudnnStatus_t describe_rows(RecurrentCudnn *p, cudnnDataType_t type, const int *lengths)
-{
-    const Cudnn *n = p->library;
-    const cudnnRNNDataLayout_t layout = CUDNN_RNN_DATA_LAYOUT_SEQ_MAJOR_UNPACKED;
-    const int T = (int)p->T, B = (int)p->shape.B;
-    cudnnStatus_t s = n->rows_create(&p->x);
-
-    s = s ? s : n->rows_create(&p->y);
-    s = s ? s : n->rows_set(p->x, type, layout, T, B, (int)p->width, lengths, nullptr);
-    return s ? s
-             : n->rows_set(p->y, type, layout, T, B, (int)(p->shape.D * p->shape.H), lengths,
-                           nullptr);
-}
-
-static cudnnStatus_t describe_states(RecurrentCudnn *p, cudnnDataType_t type)
-{
-    const Cudnn *n = p->library;
-    const int B = (int)p->shape.B, H = (int)p->shape.H;
-    const int dim[] = {(int)p->shape.D, B, H}, stride[] = {B * H, H, 1};
-    cudnnStatus_t s = n->tensor_create(&p->state);
-
-    s = s ? s : n->tensor_set(p->state, type, 3, dim, stride);
-    s = s ? s : n->tensor_create(&p->matrix);
-    return s ? s : n->tensor_create(&p->bias);
-}
-
-/* Descriptors and sizes for the shapes of c. */
-static Status open(const Call *c, RecurrentCudnn **out)
-{
-    const cudnnDataType_t type = cudnn_type(c->in[X]->dtype);
-    const Cudnn *n = nullptr;
-    const Status opened = cudnn_open(c->device, &n);
-
-    if (opened)
-        return opened;
-    RecurrentCudnn *p = static_cast<RecurrentCudnn *>(calloc(1, sizeof *p));
-    const RecurrentShape shape = recurrent_shape_of(c);
-    int *lengths = static_cast<int *>(calloc((size_t)shape.B, sizeof *lengths));
-    if (!p || !lengths) {
-        free(p);
-        free(lengths);
-        return fail(E_MEMORY, "%s: no memory for its plan", c->op->name);
-    }
-    p->library = n;
-    p->shape = shape;
-    p->T = recurrent_args(c)->longest > 0 ? recurrent_args(c)->longest : 1;
-    p->width = shape.C / WIDTHS * WIDTHS + WIDTHS;
-    for (int64_t b = 0; b < shape.B; b++)
-        lengths[b] = (int)p->T;
-    cudnnStatus_t s = describe_network(p, type, c->device->tf32);
-    s = s ? s : describe_rows(p, type, lengths);
-    s = s ? s : describe_states(p, type);
-    s = s ? s : n->weight_space(n->handle, p->rnn, &p->weight_bytes);
-    s = s ? s
-          : n->rnn_space(n->handle, p->rnn,
-                         c->training ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE, p->x,
-                         &p->work_bytes, &p->reserve_bytes);
-    free(lengths);
-    const Status status = cudnn_checked(n, c->op->name, "these types and shapes", s);
-    if (status)
-        close(p);
-    else
-        *out = p;
-    return status;
-}
-
-static size_t take(Call *c, size_t bytes)
-{
-    const size_t at = c->scratch_bytes;
-
-    c->scratch_bytes += arena_round(bytes);
-    return at;
-}
-
-static void lay_out(Call *c, RecurrentCudnn *p)
-{
-    const RecurrentShape *s = &p->shape;
-    const size_t size = dtype_size(c->in[X]->dtype);
-    const size_t x = (size_t)(p->T * s->B * p->width) * size;
-    const size_t y = (size_t)(p->T * s->B * s->D * s->H) * size;
-
-    c->scratch_bytes = 0;
-    p->at_x = take(c, x);
-    p->at_y = take(c, y);
-    p->at_weight = take(c, p->weight_bytes);
-    p->at_work = take(c, p->work_bytes);
-    if (c->pass == FORWARD)
-        return;
-    p->at_dx = take(c, x);
-    p->at_dy = take(c, y);
-    p->at_dh = take(c, (size_t)(s->D * s->B * s->H) * size);
-    p->at_dc = take(c, (size_t)(s->D * s->B * s->H) * size);
-    p->at_dweight = take(c, p->weight_bytes);
-}
-
-Status recurrent_cudnn_reserve(const Call *c, int64_t *floats)
-{
-    RecurrentCudnn *p = nullptr;
-    const Status s = open(c, &p);
-
-    if (s)
-        return s;
-    *floats = (int64_t)((p->reserve_bytes + sizeof(float) - 1) / sizeof(float));
-    close(p);
-    return OK;
-}
-
-Status recurrent_cudnn_prepare(Call *c, RecurrentCudnn **out)
-{
-    if (recurrent_args(c)->kind == LSTM && recurrent_args(c)->directions == 2 && c->in[H0])
-        return fail(E_DEVICE,
-                    "lstm kernel cudnn: goes backwards through packed sequences from h0 = 0 alone; "
-                    "leave h0 or kernel.lstm out");
-    const Status s = open(c, out);
-    if (s)
-        return s;
-    if (c->training &&
-        (!c->save[GATES] ||
-         (size_t)tensor_size(c->save[GATES]) * sizeof(float) < (*out)->reserve_bytes))
-        return fail(E_DEVICE, "%s kernel cudnn: was forced after the graph was recorded",
-                    c->op->name);
-    lay_out(c, *out);
-    return OK;
-}
-
-void recurrent_cudnn_release(RecurrentCudnn *p)
-{
-    if (p)
-        close(p);
-}
+static const float FAR = 1000; // sigmoid(FAR) is 1, sigmoid(-FAR) is 0
 
 /* ---- weights ---- */
 
@@ -245,10 +49,7 @@ struct WeightAt {
     {
         if (column > p.C)
             return 0;
-        return p.kind == GRU  ? gate == 1 ? FAR : 0
-               : gate == 1    ? FAR
-               : gate == 2    ? 0
-                              : -FAR;
+        return p.kind == GRU ? gate == 1 ? FAR : 0 : gate == 1 ? FAR : gate == 2 ? 0 : -FAR;
     }
 };
 
@@ -358,10 +159,11 @@ static __global__ void pad_x(T *to, Matrix<const T> x, Padding p, int64_t C, int
                                : from_float<T>(!real && column == C ? 1.0f : 0.0f);
 }
 
-/* y, or its gradient: dh_last, the gradient of h', is that of the row where a direction ends. */
+/* y, or its gradient: dh_last, the gradient of h', is that of the row where a direction ends. Backwards
+ * a sequence's first step comes out of the padding, whose y is therefore h0, as it was in forward. */
 template <typename T>
-static __global__ void pad_y(T *to, Matrix<const T> y, const T *dh_last, Padding p, int64_t D,
-                             int64_t H)
+static __global__ void pad_y(T *to, Matrix<const T> y, const T *h0, const T *dh_last, Padding p,
+                             int64_t D, int64_t H)
 {
     const int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, column = i % (D * H);
     const int64_t b = i / (D * H) % p.B, t = i / (D * H) / p.B, d = column / H;
@@ -369,9 +171,12 @@ static __global__ void pad_y(T *to, Matrix<const T> y, const T *dh_last, Padding
     if (t >= p.T)
         return;
     const bool real = t < p.length(b), last = real && t == (d ? 0 : p.length(b) - 1);
+    const int64_t state = (d * p.B + b) * H + column % H;
     float sum = real && y.data ? to_float(*y.at(p.offsets[b] + t, column)) : 0;
+    if (!real && d && h0)
+        sum = to_float(h0[state]);
     if (last && dh_last)
-        sum += to_float(dh_last[(d * p.B + b) * H + column % H]);
+        sum += to_float(dh_last[state]);
     to[i] = from_float<T>(sum);
 }
 
@@ -461,14 +266,14 @@ static void forward(const Call *c, const RecurrentCudnn *p)
     pack<T>(c, p);
     cudnnStatus_t status = n->set_stream(n->handle, call_stream(c));
     status = status ? status
-                    : n->rnn_forward(
-                          n->handle, p->rnn,
-                          keeps ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE, nullptr, p->x,
-                          scratch_at<T>(c, p->at_x), p->y, y, p->state, data<const T>(c->in[H0]),
-                          nullptr, p->state, data<const T>(c->in[C0]), data<T>(c->out[C_LAST]),
-                          p->weight_bytes, scratch_at<T>(c, p->at_weight), p->work_bytes,
-                          scratch_at<T>(c, p->at_work), keeps ? p->reserve_bytes : 0,
-                          data<void *>(c->save[GATES]));
+                    : n->rnn_forward(n->handle, p->rnn,
+                                     keeps ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE,
+                                     nullptr, p->x, scratch_at<T>(c, p->at_x), p->y, y, p->state,
+                                     data<const T>(c->in[H0]), nullptr, p->state,
+                                     data<const T>(c->in[C0]), data<T>(c->out[C_LAST]),
+                                     p->weight_bytes, scratch_at<T>(c, p->at_weight), p->work_bytes,
+                                     scratch_at<T>(c, p->at_work), keeps ? p->reserve_bytes : 0,
+                                     data<void *>(c->save[GATES]));
     cudnn_launched(n, c->device, status);
     LAUNCH((unpad<T>), blocks_for(s->N * s->D * s->H, THREADS), (unsigned)THREADS, 0,
            call_stream(c), matrix<T>(c->out[Y]), y, padding_of(c, p), s->N, s->D * s->H,
@@ -537,10 +342,11 @@ static void backward(const Call *c, const RecurrentCudnn *p)
 
     pack<T>(c, p);
     LAUNCH((pad_y<T>), blocks, (unsigned)THREADS, 0, call_stream(c), scratch_at<T>(c, p->at_y),
-           matrix<const T>(c->out[Y]), nullptr, padding_of(c, p), s->D, s->H);
-    LAUNCH((pad_y<T>), blocks, (unsigned)THREADS, 0, call_stream(c), scratch_at<T>(c, p->at_dy),
-           matrix<const T>(c->dout[Y]), data<const T>(c->dout[H_LAST]), padding_of(c, p), s->D,
+           matrix<const T>(c->out[Y]), data<const T>(c->in[H0]), nullptr, padding_of(c, p), s->D,
            s->H);
+    LAUNCH((pad_y<T>), blocks, (unsigned)THREADS, 0, call_stream(c), scratch_at<T>(c, p->at_dy),
+           matrix<const T>(c->dout[Y]), nullptr, data<const T>(c->dout[H_LAST]), padding_of(c, p),
+           s->D, s->H);
     cudnnStatus_t status = n->set_stream(n->handle, call_stream(c));
     status = status
                  ? status
@@ -567,27 +373,6 @@ void recurrent_cudnn_backward(Call *c)
     with_type(c->in[X]->dtype, [&](auto zero) { backward<decltype(zero)>(c, plan_of(c)); });
 }
 #else
-Status recurrent_cudnn_reserve(const Call *c, int64_t *floats)
-{
-    char version[24];
-
-    *floats = 0;
-    return cudnn_describe(c->device, version, sizeof version);
-}
-
-Status recurrent_cudnn_prepare(Call *c, RecurrentCudnn **out)
-{
-    char version[24];
-
-    *out = nullptr;
-    return cudnn_describe(c->device, version, sizeof version);
-}
-
-void recurrent_cudnn_release(RecurrentCudnn *p)
-{
-    (void)p; // there is none
-}
-
 void recurrent_cudnn_forward(Call *c)
 {
     (void)c; // never prepared
