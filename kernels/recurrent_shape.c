@@ -85,15 +85,16 @@ static Status check_state(const Call *c, int i, const char *what, int64_t rows, 
 /* What backward reads beyond inputs and outputs. */
 static Status save_for_backward(Call *c, const RecurrentShape *r)
 {
-#ifdef WITH_CUDA
-    if (recurrent_cudnn_forced(c)) {
+    bool (*const forced)(const Call *) = IF_CUDA(recurrent_cudnn_forced);
+    Status (*const reserve)(const Call *, int64_t *) = IF_CUDA(recurrent_cudnn_reserve);
+
+    if (forced && forced(c)) {
         int64_t floats = 0;
-        const Status s = recurrent_cudnn_reserve(c, &floats);
+        const Status s = reserve(c, &floats);
         if (!s)
             call_save(c, GATES, F32, DIMS(floats));
         return s;
     }
-#endif
     call_save(c, GATES, F32, DIMS(r->N, r->D * r->G * r->H));
     if (r->kind != RNN)
         call_save(c, CELL, F32, DIMS(r->N, r->D * r->H));

@@ -1,5 +1,5 @@
 /* Tests that cuDNN itself, where it is installed, finds engines for the graphs of kernel.attention=cudnn
- * and compiles them: for an H100 that tests/cudnn/real.c describes to it. Nothing runs; the numbers are
+ * and compiles them: for an H100 that tests/cudnn/real_card.c describes to it. Nothing runs; the numbers are
  * the matter of tests/kernels/cudnn.c and, on a card, of the same test. */
 #include "runtime/graph.h"
 #include "tests/check_attention.h"
@@ -28,55 +28,47 @@ static const Op after_op = {
     .backward = {after_run, after_run},
 };
 
-static Status plan(const AttentionCase *k, bool training)
+static Status plan(Device *device, const AttentionCase *k)
 {
     AttentionInputs in = attention_inputs_open(k, 0);
-    Device *device = NULL;
     Tensor *x[ATTENTION_INPUT_COUNT] = {NULL};
-
-    Status s = test_device_open(test_device(), 1, &device);
-    if (s)
-        return s;
-    Graph *g = graph_new(device, (GraphOptions){.training = training});
+    Graph *g = graph_new(device, (GraphOptions){.training = true});
     for (int i = 0; i < ATTENTION_INPUT_COUNT; i++)
         if (in.in[i].ndim)
             x[i] =
                 graph_state(g, "x", in.in[i].places ? I32 : k->dtype, in.in[i].ndim, in.in[i].dim);
-    for (int i = 0; i < 1 + k->cross && training; i++)
+    for (int i = 0; i < 1 + k->cross; i++)
         graph_want_gradient(g, x[i]);
     Tensor *y = attention_build(g, x, k->dtype, k);
     y = call_result(graph_record(g, &after_op, INPUTS(y), NULL, 0), 0);
-    s = training ? graph_backward(g, y, NULL) : graph_status(g);
+    Status s = graph_backward(g, y, NULL);
     s = s ? s : graph_plan(g);
     graph_free(g);
-    device_close(device);
     attention_inputs_close(&in);
     return s;
 }
 
+/* Full, causal, grouped, other keys; recorded for training, so both passes are planned. */
 static void graphs_have_engines(void)
 {
     static const AttentionCase CASES[] = {
-        {2, {100, 37}, {0}, {0, 1}, 4, 4, 64},
-        {2, {100, 37}, {0}, {0, 1}, 4, 4, 64, .causal = true},
-        {2, {100, 37}, {0}, {0, 1}, 4, 2, 64},
-        {2, {100, 37}, {0}, {0, 1}, 4, 2, 128, .causal = true},
-        {2, {1000, 37}, {0}, {0, 1}, 4, 4, 32},
-        {2, {100, 37}, {0}, {0, 1}, 4, 4, 80},
-        {2, {100, 37}, {0}, {0, 1}, 4, 4, 256, .causal = true},
-        {2, {100, 37}, {50, 20}, {0, 1}, 4, 4, 64, .cross = true},
-        {2, {100, 37}, {50, 90}, {0, 1}, 4, 2, 64, .cross = true, .causal = true},
+        {2, {100, 37}, {0}, {0, 1}, 4, 4, 64, .dtype = BF16},
+        {2, {100, 37}, {0}, {0, 1}, 4, 4, 64, .causal = true, .dtype = F16},
+        {2, {100, 37}, {0}, {0, 1}, 4, 2, 128, .causal = true, .dtype = BF16},
+        {2, {100, 37}, {50, 20}, {0, 1}, 4, 4, 32, .cross = true, .dtype = F16},
+        {2, {100, 37}, {50, 90}, {0, 1}, 4, 2, 64, .cross = true, .causal = true, .dtype = BF16},
     };
+    Device *device = NULL;
 
-    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
-        for (Dtype dtype = BF16; dtype <= F16; dtype++)
-            for (int training = 0; training < 2; training++) {
-                AttentionCase k = CASES[i];
-                k.kernel = "cudnn";
-                k.dtype = dtype;
-                if (!CHECK_OK(plan(&k, training)))
-                    printf("  case %zu, %s, training %d\n", i, dtype_name(dtype), training);
-            }
+    if (!CHECK_OK(test_device_open(test_device(), 1, &device)))
+        return;
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        AttentionCase k = CASES[i];
+        k.kernel = "cudnn";
+        if (!CHECK_OK(plan(device, &k)))
+            printf("  case %zu\n", i);
+    }
+    device_close(device);
 }
 
 int main(void)
