@@ -27,7 +27,8 @@ const char *recurrent_chosen_cuda(const Call *c)
 bool recurrent_cudnn_forced(const Call *c)
 {
     const char *name = device_forced_kernel(c->device, c->op->name);
-    return c->device->kind == DEVICE_CUDA && name && !strcmp(name, "cudnn");
+    return recurrent_args(c)->kind != RNN && c->device->kind == DEVICE_CUDA && name &&
+           !strcmp(name, "cudnn");
 }
 
 static Status plan_products(Call *c, const RecurrentShape *s, RecurrentCuda *p)
