@@ -1,9 +1,11 @@
 /* doctor.c - `cairn doctor`: what this machine has, what it lacks, and what to do about it. */
 #include "cli/command.h"
 
+#include "kernels/cudnn.h"
 #include "kernels/gemm.h"
 #include "runtime/device.h"
 #include "runtime/memory.h"
+#include "runtime/op.h"
 #include "runtime/resource.h"
 #include "runtime/version.h"
 
@@ -98,6 +100,19 @@ static Status tell_device(void)
     return OK;
 }
 
+/* The second opinion on attention, lstm and gru: nothing needs it. */
+static void tell_cudnn(Device *d)
+{
+    Status (*const describe)(Device *, char *, size_t) = IF_CUDA(cudnn_describe);
+    char version[32];
+
+    if (!describe || describe(d, version, sizeof version))
+        printf("              no kernels called cudnn%s%s\n", describe ? ": " : "",
+               describe ? status_text() : "");
+    else
+        printf("              cuDNN %s, where a kernel called cudnn is asked for\n", version);
+}
+
 /* Memory, and whether the library that multiplies is there. */
 static void tell_card(Device *d)
 {
@@ -117,6 +132,7 @@ static void tell_card(Device *d)
     else
         printf("              ready for dtype f32%s, bf16, f16\n", tf32);
     gemm_free(plan);
+    tell_cudnn(d);
 }
 
 /* Every card, or why there is none. */

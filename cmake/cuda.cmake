@@ -12,6 +12,20 @@ endfunction()
 # alone are compiled for that alone, in a library of their own.
 function(cairn_cuda_sm90 folder list)
 endfunction()
+# cuDNN is loaded by name where a kernel called cudnn is forced; here its headers are all that is wanted,
+# and only by the files that are named after it.
+option(CAIRN_CUDNN "Compile the kernels called cudnn where cuDNN's headers are found" ON)
+find_path(CUDNN_INCLUDE cudnn_graph.h HINTS /usr/local/cuda/include)
+mark_as_advanced(CUDNN_INCLUDE)
+set(CAIRN_WITH_CUDNN OFF)
+if(CAIRN_CUDNN AND CUDNN_INCLUDE AND NOT CAIRN_FUZZ)
+  file(STRINGS ${CUDNN_INCLUDE}/cudnn_version.h cudnn_major REGEX "^#define CUDNN_MAJOR 9$")
+  if(cudnn_major)
+    set(CAIRN_WITH_CUDNN ON)
+  endif()
+endif()
+file(GLOB cudnn_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*cudnn*.cu)
+
 if(CAIRN_EMULATED AND NOT CAIRN_FUZZ)
   include(cmake/emulated.cmake)
   return()
@@ -47,6 +61,10 @@ add_compile_definitions(WITH_CUDA)
 add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-march=x86-64-v3>")
 if(CAIRN_WERROR)
   add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>")
+endif()
+if(CAIRN_WITH_CUDNN)
+  set_source_files_properties(${cudnn_sources} PROPERTIES COMPILE_DEFINITIONS WITH_CUDNN
+    INCLUDE_DIRECTORIES ${CUDNN_INCLUDE})
 endif()
 message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
 

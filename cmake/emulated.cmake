@@ -26,6 +26,12 @@ function(cairn_cuda_sources)
   endif()
   set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX
     INCLUDE_DIRECTORIES ${CAIRN_EMULATOR_DIR} COMPILE_OPTIONS "${emulated_options}")
+  set(cudnn_files ${ARGN})
+  list(FILTER cudnn_files INCLUDE REGEX "cudnn[a-z_]*\\.cu$")
+  if(CAIRN_WITH_CUDNN AND cudnn_files) # CUDA's own headers lie beside cuDNN's and must come last
+    set_source_files_properties(${cudnn_files} PROPERTIES COMPILE_DEFINITIONS WITH_CUDNN
+      COMPILE_OPTIONS "${emulated_options};-idirafter;${CUDNN_INCLUDE}")
+  endif()
 endfunction()
 if(CAIRN_EMULATOR_DIR STREQUAL ${CMAKE_SOURCE_DIR}/tests/emulator)
   file(GLOB emulator_sources CONFIGURE_DEPENDS ${CAIRN_EMULATOR_DIR}/*.cu)

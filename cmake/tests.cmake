@@ -96,6 +96,17 @@ if(CAIRN_WITH_CUDA AND NOT CAIRN_EMULATED)
 endif()
 # each kernel that attention chooses among; what a kernel's fault says; the instructions of sm80.cuh
 list(APPEND operators "OP(attention_kernels)" "OP(faults)" "OP(sm80)")
+# kernels called cudnn: on the emulated device against a fake of it, found before any other
+list(APPEND operators "OP(cudnn)")
+if(CAIRN_EMULATED AND CAIRN_WITH_CUDNN)
+  file(GLOB fake_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cudnn/fake_*.c)
+  add_library(cairn_fake_cudnn SHARED ${fake_sources})
+  target_include_directories(cairn_fake_cudnn SYSTEM PRIVATE ${CUDNN_INCLUDE})
+  target_link_libraries(cairn_fake_cudnn PRIVATE cairn_options m)
+  set_target_properties(cairn_fake_cudnn PROPERTIES OUTPUT_NAME cudnn SUFFIX .so.9
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/cudnn)
+  string(APPEND environment ";LD_LIBRARY_PATH=${CMAKE_BINARY_DIR}/tests/cudnn")
+endif()
 foreach(operator IN LISTS operators)
   string(REGEX REPLACE "^OP\\(([a-z0-9_]+)\\).*" "\\1" operator "${operator}")
   if(device AND TARGET test_kernels_${operator})
@@ -115,6 +126,33 @@ foreach(script IN LISTS scripts)
       ENVIRONMENT "${environment};CAIRN_TEST_DEVICE=${device}")
   endif()
 endforeach()
+
+# cuDNN itself, told of a card that is not there, compiles the graphs of attention
+if(CAIRN_EMULATED AND NOT CAIRN_SANITIZE)
+  set(test ${CAIRN_TEST_PREFIX}${device}/kernels/cudnn_plans)
+  add_test(NAME ${test} COMMAND test_kernels_cudnn_plans)
+  set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 1800 LABELS ${label}
+    ENVIRONMENT "${environment};CAIRN_TEST_DEVICE=${device}")
+  find_library(CUDNN_LIBRARY NAMES libcudnn.so.9 HINTS ${CUDNN_INCLUDE}/../lib
+    ${CUDNN_INCLUDE}/../lib64)
+  find_library(CUDA_STUB cuda HINTS ${CUDNN_INCLUDE}/../lib64/stubs)
+  mark_as_advanced(CUDNN_LIBRARY CUDA_STUB)
+  if(CAIRN_WITH_CUDNN AND CUDNN_LIBRARY AND CUDA_STUB)
+    get_filename_component(folder ${CUDNN_LIBRARY} DIRECTORY)
+    set(card ${CMAKE_BINARY_DIR}/tests/cudnn_card)
+    add_library(cairn_real_cudnn SHARED tests/cudnn/real_card.c)
+    target_include_directories(cairn_real_cudnn SYSTEM PRIVATE ${CUDNN_INCLUDE})
+    target_compile_definitions(cairn_real_cudnn PRIVATE CUDNN_FOLDER="${folder}")
+    target_link_libraries(cairn_real_cudnn PRIVATE cairn_options ${CMAKE_DL_LIBS})
+    set_target_properties(cairn_real_cudnn PROPERTIES OUTPUT_NAME cudnn SUFFIX .so.9
+      LIBRARY_OUTPUT_DIRECTORY ${card})
+    file(MAKE_DIRECTORY ${card})
+    file(CREATE_LINK ${CUDA_STUB} ${card}/libcuda.so.1 SYMBOLIC)
+    set_tests_properties(${test} PROPERTIES ENVIRONMENT
+      "${environment};CAIRN_TEST_DEVICE=${device};LD_LIBRARY_PATH=${card}:${folder};\
+CAIRN_TEST_CUDNN_REAL=1")
+  endif()
+endif()
 
 if(CAIRN_EMULATED AND NOT CAIRN_SANITIZE)
   include(cmake/emulator.cmake)

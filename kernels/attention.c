@@ -293,6 +293,7 @@ const Op attention_op = {
     .name = "attention",
     .shape = attention_shape,
     .prepare = {attention_prepare_cpu, IF_CUDA(attention_prepare_cuda)},
+    .release = {NULL, IF_CUDA(attention_release_cuda)},
     .forward = {attention_forward_cpu, IF_CUDA(attention_forward_cuda)},
     .backward = {attention_backward_cpu, IF_CUDA(attention_backward_cuda)},
     .reads_inputs = (1u << ATTENTION_INPUTS) - 1,

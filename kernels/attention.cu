@@ -22,6 +22,14 @@ static size_t sm80_shared(Pass pass, int D)
     return pass == FORWARD ? attention_forward_sm80_shared(D) : attention_backward_sm80_shared(D);
 }
 
+/* What a library's kernels take is the library's affair. */
+static size_t no_shared(Pass pass, int D)
+{
+    (void)pass;
+    (void)D;
+    return 0;
+}
+
 static size_t sm90_shared(Pass pass, int D)
 {
     return pass == FORWARD ? attention_forward_sm90_shared(D) : attention_backward_sm90_shared(D);
@@ -38,7 +46,9 @@ extern "C" const AttentionKernel attention_kernels[] = {
      true,
      sm90_shared,
      attention_forward_sm90,
-     attention_backward_sm90},
+     attention_backward_sm90,
+     nullptr,
+     nullptr},
     {"sm80",
      80,
      0,
@@ -47,8 +57,31 @@ extern "C" const AttentionKernel attention_kernels[] = {
      true,
      sm80_shared,
      attention_forward_sm80,
-     attention_backward_sm80},
-    {"f32", 80, 0, FLOATS, {0}, false, f32_shared, attention_forward_f32, attention_backward_f32},
+     attention_backward_sm80,
+     nullptr,
+     nullptr},
+    {"f32",
+     80,
+     0,
+     FLOATS,
+     {0},
+     false,
+     f32_shared,
+     attention_forward_f32,
+     attention_backward_f32,
+     nullptr,
+     nullptr},
+    {"cudnn",
+     90,
+     0,
+     HALVES,
+     {0},
+     true,
+     no_shared,
+     attention_cudnn_forward,
+     attention_cudnn_backward,
+     attention_cudnn_prepare,
+     attention_cudnn_release},
     {},
 };
 
@@ -64,7 +97,8 @@ extern "C" bool attention_kernels_cuda(int i, OpKernel *out)
         snprintf(out->sizes + strlen(out->sizes), sizeof out->sizes - strlen(out->sizes), "%s%d",
                  w ? ", " : "heads of ", k->width[w]);
     if (!k->width[0])
-        snprintf(out->sizes, sizeof out->sizes, "heads up to %d", (int)ATTENTION_WIDEST);
+        snprintf(out->sizes, sizeof out->sizes, "heads up to %d%s", (int)ATTENTION_WIDEST,
+                 k->prepare ? " in steps of 8; by name alone" : "");
     return true;
 }
 
@@ -128,7 +162,7 @@ extern "C" Status attention_kernel_choose(const Call *c, AttentionCard card, con
     Status s = OK;
 
     for (const AttentionKernel *k = attention_kernels; k->name; k++) {
-        if (forced && strcmp(forced, k->name) != 0)
+        if (forced ? strcmp(forced, k->name) != 0 : k->prepare != nullptr)
             continue;
         s = can_run(k, c, card);
         *out = k;
@@ -172,10 +206,20 @@ extern "C" Status attention_prepare_cuda(Call *c)
           : attention_kernel_choose(c, card, device_forced_kernel(c->device, "attention"), &kernel);
     if (s)
         return s;
+    if (kernel->prepare)
+        return kernel->prepare(c, kernel);
     c->plan = const_cast<AttentionKernel *>(kernel);
     if (c->pass == BACKWARD)
         c->scratch_bytes = sizeof(float) * (size_t)(args->heads * tensor_rows(c->in[Q]));
     return OK;
+}
+
+extern "C" void attention_release_cuda(Call *c)
+{
+    const AttentionKernel *kernel = static_cast<const AttentionKernel *>(c->plan);
+
+    if (kernel && kernel->release)
+        kernel->release(c);
 }
 
 extern "C" const char *attention_chosen_cuda(const Call *c)
@@ -255,7 +299,8 @@ extern "C" void attention_backward_cuda(Call *c)
         clear_gradients(c);
         return;
     }
-    if (rows > 0)
+    const AttentionKernel *kernel = static_cast<const AttentionKernel *>(c->plan);
+    if (rows > 0 && !kernel->prepare)
         with_type(c->in[Q]->dtype, [&](auto zero) {
             typedef decltype(zero) T;
             LAUNCH((attention_delta<T>), blocks_for(rows * args->heads * WARP, DELTA_THREADS),
@@ -264,5 +309,5 @@ extern "C" void attention_backward_cuda(Call *c)
                    data<const int32_t>(c->in[OFFSETS]), (int)(tensor_size(c->in[OFFSETS]) - 1),
                    args->heads, (int)D, rows);
         });
-    static_cast<const AttentionKernel *>(c->plan)->backward(c);
+    kernel->backward(c);
 }

@@ -26,10 +26,20 @@ typedef struct AttentionKernel {
     size_t (*shared)(Pass, int D); // shared memory of a block, bytes
     void (*forward)(Call *c);      // launch on the call's stream
     void (*backward)(Call *c);     // scratch holds delta, see attention.cuh
+    /* Of a library's: never chosen, only forced. prepare makes a plan that begins with this struct,
+     * asks for all scratch (delta is not made) and may fail; release frees the plan. */
+    Status (*prepare)(Call *c, const struct AttentionKernel *kernel);
+    void (*release)(Call *c);
 } AttentionKernel;
 
 /* Best first; entry ATTENTION_KERNELS has no name. */
 extern const AttentionKernel attention_kernels[];
+
+/* By cuDNN, for the table; attention_cudnn.cuh. */
+Status attention_cudnn_prepare(Call *c, const AttentionKernel *kernel);
+void attention_cudnn_release(Call *c);
+void attention_cudnn_forward(Call *c);
+void attention_cudnn_backward(Call *c);
 
 /* What a card offers. */
 typedef struct AttentionCard {

@@ -8,8 +8,11 @@ const Op lstm_op = {
     .release = {recurrent_release_cpu, IF_CUDA(recurrent_release_cuda)},
     .forward = {recurrent_forward_cpu, IF_CUDA(recurrent_forward_cuda)},
     .backward = {recurrent_backward_cpu, IF_CUDA(recurrent_backward_cuda)},
-    .reads_inputs = 1u << X | 1u << OFFSETS | 1u << W_IH | 1u << W_HH | 1u << H0 | 1u << C0,
+    .reads_inputs = 1u << X | 1u << OFFSETS | 1u << W_IH | 1u << W_HH | 1u << B_IH | 1u << B_HH |
+                    1u << H0 | 1u << C0,
     .reads_outputs = 1u << Y,
+    .kernels = {NULL, IF_CUDA(recurrent_kernels_cuda)},
+    .chosen = {NULL, IF_CUDA(recurrent_chosen_cuda)},
 };
 
 Tensor *op_lstm(Graph *g, Tensor *x, const Rows *rows, Tensor *step, RecurrentLayer layer[],

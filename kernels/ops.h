@@ -230,6 +230,7 @@ void op_adamw(Graph *g, Tensor *master, Tensor *gradient, Tensor *m, Tensor *v, 
 /* What those that choose among several kernels on CUDA offer (Op.kernels). */
 bool attention_kernels_cuda(int i, OpKernel *out);
 const char *attention_chosen_cuda(const Call *c);
+void attention_release_cuda(Call *c);
 
 #ifdef __cplusplus
 }

@@ -2,8 +2,34 @@
 #include "kernels/recurrent.cuh"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { RANK_THREADS = 128 };
+
+static const uint32_t FLOATS = 1u << F32 | 1u << BF16 | 1u << F16;
+
+bool recurrent_kernels_cuda(int i, OpKernel *out)
+{
+    static const OpKernel KERNELS[] = {{"f32", 80, 0, FLOATS, ""},
+                                       {"cudnn", 80, 0, FLOATS, "by name alone"}};
+    const bool there = i < (int)(sizeof KERNELS / sizeof *KERNELS);
+
+    if (there)
+        *out = KERNELS[i];
+    return there;
+}
+
+const char *recurrent_chosen_cuda(const Call *c)
+{
+    return static_cast<const RecurrentCuda *>(c->plan)->cudnn ? "cudnn" : "f32";
+}
+
+bool recurrent_cudnn_forced(const Call *c)
+{
+    const char *name = device_forced_kernel(c->device, c->op->name);
+    return recurrent_args(c)->kind != RNN && c->device->kind == DEVICE_CUDA && name &&
+           !strcmp(name, "cudnn");
+}
 
 static Status plan_products(Call *c, const RecurrentShape *s, RecurrentCuda *p)
 {
@@ -69,6 +95,8 @@ Status recurrent_prepare_cuda(Call *c)
     if (!p)
         return fail(E_MEMORY, "%s: no memory for its plan", c->op->name);
     c->plan = p;
+    if (recurrent_cudnn_forced(c))
+        return recurrent_cudnn_prepare(c, &p->cudnn);
     const RecurrentShape s = recurrent_shape_of(c);
     const Status status = s.N == 0 ? OK : plan_products(c, &s, p);
     if (status)
@@ -89,6 +117,7 @@ void recurrent_release_cuda(Call *c)
     gemm_free(p->dx);
     gemm_free(p->dw_ih);
     gemm_free(p->dw_hh);
+    recurrent_cudnn_release(p->cudnn);
     free(p);
     c->plan = nullptr;
 }

@@ -3,6 +3,7 @@
  *   recurrent.cu             plan, scratch, ranks, the products over all rows
  *   recurrent_forward.cu     one kernel a step: h w_hh and the cells
  *   recurrent_backward.cu    one kernel a step: dgates w_hh and the cells' gradients
+ *   recurrent_cudnn.cu       all of it by cuDNN, where that is forced
  *
  * As on the CPU the sequences are ranked by length, longest first, and states lie in the order of
  * ranks, so that a step concerns the first of them; blocks of later ones leave at once. The list of
@@ -30,6 +31,7 @@ struct RecurrentCuda {
     size_t sums;     // F32 [slices, D*G*H] of dgates, then of dgates_h
     size_t arrived;  // U32 [D, B]: how often blocks of these ranks have come to the end of a step
     size_t products;
+    RecurrentCudnn *cudnn; // NULL: the kernels here; else nothing else is used
     int resident; // blocks of ranks of the kernel that keeps w_hh on chip; 0: one launch a step
 };
 

@@ -92,6 +92,19 @@ Status recurrent_prepare_cuda(Call *c);
 void recurrent_release_cuda(Call *c);
 void recurrent_forward_cuda(Call *c);
 void recurrent_backward_cuda(Call *c);
+bool recurrent_kernels_cuda(int i, OpKernel *out); // of lstm and gru
+const char *recurrent_chosen_cuda(const Call *c);
+
+/* By cuDNN, where kernel.lstm=cudnn or kernel.gru=cudnn asks for it. _reserve: what it keeps from
+ * forward for backward, in place of gates and cells. prepare asks for scratch; *out is freed by
+ * release, also after an error. Errors: E_DEVICE says why it cannot run and what to do. */
+typedef struct RecurrentCudnn RecurrentCudnn;
+bool recurrent_cudnn_forced(const Call *c);
+MUST_CHECK Status recurrent_cudnn_reserve(const Call *c, int64_t *floats);
+MUST_CHECK Status recurrent_cudnn_prepare(Call *c, RecurrentCudnn **out);
+void recurrent_cudnn_release(RecurrentCudnn *p); // accepts NULL
+void recurrent_cudnn_forward(Call *c);
+void recurrent_cudnn_backward(Call *c);
 
 /* Records the layers, one after the other. */
 Tensor *recurrent_record(Graph *g, const Op *op, RecurrentKind kind, Tensor *x, const Rows *rows,

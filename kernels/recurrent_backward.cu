@@ -430,6 +430,10 @@ static void clear_products(const Call *c)
 
 void recurrent_backward_cuda(Call *c)
 {
+    if (static_cast<const RecurrentCuda *>(c->plan)->cudnn) {
+        recurrent_cudnn_backward(c);
+        return;
+    }
     const RecurrentShape s = recurrent_shape_of(c);
 
     recurrent_rank_cuda(c, &s);

@@ -314,6 +314,10 @@ static void run_steps(const Call *c, const RecurrentShape &s, K)
 void recurrent_forward_cuda(Call *c)
 {
     const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
+    if (plan->cudnn) {
+        recurrent_cudnn_forward(c);
+        return;
+    }
     const RecurrentShape s = recurrent_shape_of(c);
     const int64_t gates = s.D * s.G * s.H;
     float *bias = scratch_at<float>(c, plan->bias);

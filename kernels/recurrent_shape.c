@@ -82,6 +82,25 @@ static Status check_state(const Call *c, int i, const char *what, int64_t rows, 
     return OK;
 }
 
+/* What backward reads beyond inputs and outputs. */
+static Status save_for_backward(Call *c, const RecurrentShape *r)
+{
+    bool (*const forced)(const Call *) = IF_CUDA(recurrent_cudnn_forced);
+    Status (*const reserve)(const Call *, int64_t *) = IF_CUDA(recurrent_cudnn_reserve);
+
+    if (forced && forced(c)) {
+        int64_t floats = 0;
+        const Status s = reserve(c, &floats);
+        if (!s)
+            call_save(c, GATES, F32, DIMS(floats));
+        return s;
+    }
+    call_save(c, GATES, F32, DIMS(r->N, r->D * r->G * r->H));
+    if (r->kind != RNN)
+        call_save(c, CELL, F32, DIMS(r->N, r->D * r->H));
+    return OK;
+}
+
 Status recurrent_shape(Call *c)
 {
     const RecurrentCall *args = recurrent_args(c);
@@ -109,12 +128,8 @@ Status recurrent_shape(Call *c)
     call_output(c, H_LAST, dtype, DIMS(r.D * r.B, r.H));
     if (args->kind == LSTM)
         call_output(c, C_LAST, dtype, DIMS(r.D * r.B, r.H));
-    if (c->training) {
-        call_save(c, GATES, F32, DIMS(r.N, r.D * r.G * r.H));
-        if (args->kind != RNN)
-            call_save(c, CELL, F32, DIMS(r.N, r.D * r.H));
-    }
-    return graph_status(c->graph);
+    s = c->training ? save_for_backward(c, &r) : OK;
+    return s ? s : graph_status(c->graph);
 }
 
 Tensor *recurrent_record(Graph *g, const Op *op, RecurrentKind kind, Tensor *x, const Rows *rows,

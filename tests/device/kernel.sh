@@ -34,7 +34,7 @@ run 0 "${ask[@]}" --kernel.attention f32
 # What cannot be: one sentence, whatever the weights hold.
 printf x >model/model.safetensors
 printf x >forced/model/model.safetensors
-refuse 2 "command line: kernel.attention: flash is not one of auto, *sm80, f32" \
+refuse 2 "command line: kernel.attention: flash is not one of auto, *sm80, f32, cudnn" \
     "${keys[@]}" output_dir=run kernel.attention=flash
 refuse 1 "*attention kernel sm80: has no form for heads of width 16; leave kernel.attention out *" \
     "${keys[@]}" output_dir=run kernel.attention=sm80
@@ -42,7 +42,7 @@ refuse 1 "*attention kernel sm80: has no form for f32; leave kernel.attention ou
     "${keys[@]}" output_dir=run kernel.attention=sm80 dtype=f32
 refuse 1 "*attention kernel sm80: has no form for f32; leave kernel.attention out *" \
     "${ask[@]}" --kernel.attention sm80
-refuse 2 "kernel.attention: flash is not one of auto, *sm80, f32" "${ask[@]}" --kernel.attention flash
+refuse 2 "kernel.attention: flash is not one of auto, *sm80, f32, cudnn" "${ask[@]}" --kernel.attention flash
 if [ "$device" = emulated ] && "$CAIRN" bench attention --list --device emulated | grep -q 'kernel sm90:'; then
     export CAIRN_EMULATOR_CAPABILITY=80
     refuse 1 "*attention kernel sm90: wants a card of compute capability 9.0, this one is 8.0; leave kernel.attention out *" \
