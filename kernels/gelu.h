@@ -52,7 +52,7 @@ VECTOR_INLINE float gelu_tail(float a, float *bell)
 VECTOR_INLINE float gelu_sigmoid(float x, float *rest)
 {
     const float u2 = 1.5957691216f * __builtin_fmaf(0.044715f * x * x, x, x);
-    const float e = vector_exp(u2 < -80 ? 80 : -u2), s = 1 / (1 + e);
+    const float e = vector_exp(vector_choose(u2 < -80, 80, -u2)), s = 1 / (1 + e);
 
     *rest = e * s;
     return s;
