@@ -20,7 +20,7 @@ VECTOR_INLINE float gelu_distance(float x)
 {
     const float a = __builtin_fabsf(x);
 
-    return a > 13 ? 13 : a;
+    return vector_choose(a > 13, 13, a);
 }
 
 /* P(-a), and in *bell e^(-a a / 2), a from gelu_distance(). */
@@ -66,7 +66,7 @@ VECTOR_INLINE void gelu_value(Activation form, float *y, const float *x, int64_t
         for (int64_t i = 0; i < n; i++) {
             float bell;
             const float a = gelu_distance(x[i]), tail = gelu_tail(a, &bell);
-            y[i] = __builtin_fmaf(-a, tail, x[i] > 0 ? x[i] : 0);
+            y[i] = __builtin_fmaf(-a, tail, vector_choose(x[i] > 0, x[i], 0));
         }
     } else {
 #pragma omp simd
@@ -87,7 +87,7 @@ VECTOR_INLINE void gelu_slope(Activation form, float *dx, const float *dy, const
             float bell;
             const float a = gelu_distance(x[i]), tail = gelu_tail(a, &bell);
             const float low = __builtin_fmaf(a * bell, -0.39894228f, tail);
-            dx[i] = dy[i] * (x[i] < 0 ? low : 1 - low);
+            dx[i] = dy[i] * vector_choose(x[i] < 0, low, 1 - low);
         }
     } else {
 #pragma omp simd
