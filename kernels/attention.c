@@ -155,9 +155,13 @@ void attention_seen(const AttentionHead *h, int64_t i, int64_t rows, int64_t *fr
 void attention_mask(const AttentionHead *h, int64_t i, int64_t rows, int64_t j, int64_t width,
                     float *s)
 {
-    for (int64_t r = 0; r < rows; r++, s += ATTENTION_SCORES) {
-        int64_t from, to;
+    int64_t from, to, last_from, last_to;
 
+    attention_seen(h, i, 1, &from, &to);
+    attention_seen(h, i + rows - 1, 1, &last_from, &last_to);
+    if (last_from <= j && to >= j + width) // every query sees every key
+        return;
+    for (int64_t r = 0; r < rows; r++, s += ATTENTION_SCORES) {
         attention_seen(h, i + r, 1, &from, &to);
         for (int64_t n = 0; n < width && j + n < from; n++)
             s[n] = -INFINITY;
@@ -180,9 +184,9 @@ const float *attention_keep(const AttentionHead *h, int64_t i, int64_t rows, int
 }
 
 /* A row of a head is a few cache lines, and the next row is far away, which the processor does not
- * foresee. The next head lies right behind, and the same thread mostly takes it next: both copies
- * ask for its lines while they are at a row. */
-enum { LINE = 64, HEADS_AT_ONCE = 4 };
+ * foresee: reading asks for the lines of a row some rows ahead. Writing asks for those of the next
+ * head, which lie right behind, and which the same thread mostly takes next. */
+enum { LINE = 64, ROWS_AHEAD = 8, HEADS_AT_ONCE = 4 };
 
 static int heads_at_once(const Call *c, int64_t heads)
 {
@@ -195,14 +199,15 @@ void attention_load(const AttentionHead *h, const Tensor *x, int64_t head, int64
 {
     const int64_t padded = attention_round(rows);
     const size_t bytes = (size_t)h->D * dtype_size(x->dtype);
+    const size_t ahead = (size_t)(ROWS_AHEAD * x->stride) * dtype_size(x->dtype);
 
     for (int64_t r = 0; r < rows; r++) {
         float *to = block + r * h->row;
         const void *at = vector_at(x, row + r, head * h->D);
         const float *from = vector_read(at, x->dtype, h->D, to);
 
-        for (size_t i = 0; i < bytes; i += LINE)
-            __builtin_prefetch((const char *)at + bytes + i, 0, 2); // the next head
+        for (size_t i = 0; i < bytes && r + ROWS_AHEAD < rows; i += LINE)
+            __builtin_prefetch((const char *)at + ahead + i, 0, 3);
 #pragma omp simd
         for (int64_t i = 0; i < h->D; i++)
             to[i] = from[i] * scale;
@@ -248,7 +253,7 @@ static void attention_forward_cpu(Call *c)
     const AttentionArgs *args = c->args;
     const AttentionBlocks *blocks = blocks_of_machine();
     const int64_t B = tensor_size(c->in[OFFSETS]) - 1, H = args->heads;
-    const int64_t chunks = attention_chunks(args->longest);
+    const int64_t chunks = attention_chunks(c, args->longest);
     const int at_once = heads_at_once(c, B * H) * (int)chunks;
     const size_t floats = thread_floats(c);
 

@@ -18,7 +18,8 @@ enum {
     ATTENTION_PAD = 16,     // floats; every block width is a multiple
     ATTENTION_KEYS = 128,   // a block of keys; also what a row of scores holds
     ATTENTION_QUERIES = 48, // rows of a block of scores
-    ATTENTION_CHUNK = 192,  // queries of a work item of forward
+    ATTENTION_CHUNK = 192,  // queries of a work item of forward where heads are few
+    ATTENTION_WHOLE = 512,  // and where they keep all threads busy: keys are read less often
     ATTENTION_SCORES = ATTENTION_KEYS + ATTENTION_PAD, // floats from one row of scores to the next
 };
 
@@ -93,9 +94,10 @@ typedef struct AttentionHead {
     AttentionDraw draw;     // threshold 0: no dropout
 } AttentionHead;
 
-int64_t attention_round(int64_t n);        // up to ATTENTION_PAD
-int64_t attention_width(const Call *c);    // D rounded up
-int64_t attention_chunks(int64_t queries); // work items of forward for so many
+int64_t attention_round(int64_t n);     // up to ATTENTION_PAD
+int64_t attention_width(const Call *c); // D rounded up
+int64_t attention_chunk(const Call *c); // queries of a work item of forward at most
+int64_t attention_chunks(const Call *c, int64_t queries); // work items of forward for so many
 
 AttentionHead attention_head(const Call *c, const AttentionBlocks *blocks, int64_t b, int64_t head);
 

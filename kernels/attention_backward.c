@@ -8,7 +8,8 @@
  *   dk += ds^T q              dq += ds k
  *
  * delta is the sum over keys of p m dp, because y already holds m. Blocks of keys are the outer
- * loop; dq of the whole head is summed in scratch, blocks of keys in order.
+ * loop; q and dy of the whole head lie in scratch for them, and dq is summed there, blocks of keys
+ * in order.
  */
 #include "kernels/attention.h"
 
@@ -17,7 +18,8 @@
 #include <string.h>
 
 typedef struct Scratch {
-    float *q, *dy;                      // [QUERIES, row]
+    float *q, *dy;                      // [queries of the sequence, row]
+    float *y;                           // [QUERIES, row]
     float *k, *v;                       // [KEYS, row]
     float *k_transposed, *v_transposed; // [width, SCORES]
     float *s, *dp, *keep;               // [QUERIES, SCORES]
@@ -30,6 +32,7 @@ static int64_t scratch_place(Scratch *p, float *base, const Call *c)
 {
     const AttentionArgs *args = c->args;
     const int64_t width = attention_width(c), row = width + ATTENTION_PAD;
+    const int64_t queries = attention_round(args->longest);
     const int64_t blocks = (args->longest_keys + ATTENTION_KEYS - 1) / ATTENTION_KEYS;
     const int64_t keys = args->heads > args->kv_heads ? blocks * ATTENTION_KEYS : ATTENTION_KEYS;
     int64_t used = 0;
@@ -37,8 +40,9 @@ static int64_t scratch_place(Scratch *p, float *base, const Call *c)
         float **to;
         int64_t floats;
     } part[] = {
-        {&p->q, ATTENTION_QUERIES * row},
-        {&p->dy, ATTENTION_QUERIES * row},
+        {&p->q, queries * row},
+        {&p->dy, queries * row},
+        {&p->y, ATTENTION_QUERIES * row},
         {&p->k, ATTENTION_KEYS * row},
         {&p->v, ATTENTION_KEYS * row},
         {&p->k_transposed, width * ATTENTION_SCORES},
@@ -48,8 +52,8 @@ static int64_t scratch_place(Scratch *p, float *base, const Call *c)
         {&p->keep, ATTENTION_QUERIES * ATTENTION_SCORES},
         {&p->dk, keys * row},
         {&p->dv, keys * row},
-        {&p->dq, args->longest * row},
-        {&p->delta, attention_round(args->longest)},
+        {&p->dq, queries * row},
+        {&p->delta, queries},
     };
 
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
@@ -93,12 +97,11 @@ static void meet(const AttentionHead *h, const Scratch *p, int64_t i, int64_t ro
     const Call *c = h->c;
     const int64_t keys = to - j, width = attention_round(keys), row = h->row;
     const int64_t scores = ATTENTION_SCORES;
+    const float *q = p->q + i * row, *dy = p->dy + i * row;
 
-    attention_load(h, c->in[Q], h->head, h->query + i, rows, h->scale, p->q);
-    attention_load(h, c->dout[0], h->head, h->query + i, rows, 1, p->dy);
-    product(h, p->q, row, 1, p->k_transposed, scores, p->s, scores, rows, width, h->D,
+    product(h, q, row, 1, p->k_transposed, scores, p->s, scores, rows, width, h->D,
             PRODUCT_OVERWRITE);
-    product(h, p->dy, row, 1, p->v_transposed, scores, p->dp, scores, rows, width, h->D,
+    product(h, dy, row, 1, p->v_transposed, scores, p->dp, scores, rows, width, h->D,
             PRODUCT_OVERWRITE);
     attention_mask(h, i, rows, j, width, p->s);
     h->blocks->gradient(&(AttentionGradient){
@@ -112,25 +115,28 @@ static void meet(const AttentionHead *h, const Scratch *p, int64_t i, int64_t ro
         .delta = p->delta + i,
     });
     if (c->din[V])
-        product(h, p->s, 1, scores, p->dy, row, dv, row, keys, h->width, rows, PRODUCT_ADD);
+        product(h, p->s, 1, scores, dy, row, dv, row, keys, h->width, rows, PRODUCT_ADD);
     if (c->din[K])
-        product(h, p->dp, 1, scores, p->q, row, dk, row, keys, h->width, rows, PRODUCT_ADD);
+        product(h, p->dp, 1, scores, q, row, dk, row, keys, h->width, rows, PRODUCT_ADD);
     if (c->din[Q])
         product(h, p->dp, scores, 1, p->k, row, p->dq + i * row, row, rows, h->width, keys,
                 PRODUCT_ADD);
 }
 
-/* delta = rowsum(dy * y), through the blocks q and dy. */
-static void sum_products(const AttentionHead *h, const Scratch *p)
+/* q, dy and delta = rowsum(dy * y) of all queries of the head. */
+static void read_queries(const AttentionHead *h, const Scratch *p)
 {
+    const Call *c = h->c;
+
+    attention_load(h, c->in[Q], h->head, h->query, h->queries, h->scale, p->q);
+    attention_load(h, c->dout[0], h->head, h->query, h->queries, 1, p->dy);
     for (int64_t i = 0; i < h->queries; i += ATTENTION_QUERIES) {
         const int64_t left = h->queries - i;
         const int64_t rows = left < ATTENTION_QUERIES ? left : ATTENTION_QUERIES;
 
-        attention_load(h, h->c->out[0], h->head, h->query + i, rows, 1, p->q);
-        attention_load(h, h->c->dout[0], h->head, h->query + i, rows, 1, p->dy);
+        attention_load(h, c->out[0], h->head, h->query + i, rows, 1, p->y);
         for (int64_t r = 0; r < rows; r++)
-            p->delta[i + r] = h->blocks->dot(p->q + r * h->row, p->dy + r * h->row, h->width);
+            p->delta[i + r] = h->blocks->dot(p->y + r * h->row, p->dy + (i + r) * h->row, h->width);
     }
 }
 
@@ -163,7 +169,7 @@ static void one_head(const AttentionHead *h, const Scratch *p, bool first, bool 
     const bool shared = !first || !last;
     const float ln2 = 0.693147181f;
 
-    sum_products(h, p);
+    read_queries(h, p);
     memset(p->dq, 0, (size_t)(h->queries * h->row) * sizeof(float));
     for (int64_t j = 0; j < h->keys; j += ATTENTION_KEYS) {
         const int64_t end = j + ATTENTION_KEYS < h->keys ? j + ATTENTION_KEYS : h->keys;

@@ -13,32 +13,35 @@
 #include <math.h>
 #include <string.h>
 
+enum { BUSY = 8 }; // heads a thread: the last ones do not keep the others waiting
+
 typedef struct Scratch {
-    float *q, *y;          // [CHUNK, row]
+    float *q, *y;          // [chunk, row]
     float *k, *v;          // [KEYS, row]
     float *k_transposed;   // [width, SCORES]
     float *s, *keep;       // [QUERIES, SCORES]
-    float *m, *l, *factor; // [CHUNK]
+    float *m, *l, *factor; // [chunk]
 } Scratch;
 
-static int64_t scratch_place(Scratch *p, float *base, int64_t width)
+static int64_t scratch_place(Scratch *p, float *base, const Call *c)
 {
-    const int64_t row = width + ATTENTION_PAD;
+    const int64_t width = attention_width(c), row = width + ATTENTION_PAD;
+    const int64_t chunk = attention_chunk(c);
     int64_t used = 0;
     const struct {
         float **to;
         int64_t floats;
     } part[] = {
-        {&p->q, ATTENTION_CHUNK * row},
-        {&p->y, ATTENTION_CHUNK * row},
+        {&p->q, chunk * row},
+        {&p->y, chunk * row},
         {&p->k, ATTENTION_KEYS * row},
         {&p->v, ATTENTION_KEYS * row},
         {&p->k_transposed, width * ATTENTION_SCORES},
         {&p->s, ATTENTION_QUERIES * ATTENTION_SCORES},
         {&p->keep, ATTENTION_QUERIES * ATTENTION_SCORES},
-        {&p->m, ATTENTION_CHUNK},
-        {&p->l, ATTENTION_CHUNK},
-        {&p->factor, ATTENTION_CHUNK},
+        {&p->m, chunk},
+        {&p->l, chunk},
+        {&p->factor, chunk},
     };
 
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
@@ -51,7 +54,7 @@ static int64_t scratch_place(Scratch *p, float *base, int64_t width)
 size_t attention_forward_floats(const Call *c)
 {
     Scratch s;
-    return (size_t)scratch_place(&s, NULL, attention_width(c));
+    return (size_t)scratch_place(&s, NULL, c);
 }
 
 /* Queries [i, i + rows) of the sequence, those of the chunk from `local` on, meet the keys from j
@@ -115,14 +118,23 @@ static void finish(const AttentionHead *h, const Scratch *p, int64_t i, int64_t 
     attention_store(h, h->c->out[0], h->head, h->query + i, rows, 1, p->factor, false, p->y);
 }
 
-int64_t attention_chunks(int64_t queries)
+int64_t attention_chunk(const Call *c)
 {
-    return (queries + ATTENTION_CHUNK - 1) / ATTENTION_CHUNK;
+    const AttentionArgs *args = c->args;
+    const int64_t heads = (tensor_size(c->in[OFFSETS]) - 1) * args->heads;
+
+    return heads < BUSY * c->device->threads ? ATTENTION_CHUNK : ATTENTION_WHOLE;
+}
+
+int64_t attention_chunks(const Call *c, int64_t queries)
+{
+    const int64_t chunk = attention_chunk(c);
+    return (queries + chunk - 1) / chunk;
 }
 
 void attention_forward_item(const AttentionHead *h, int64_t chunk, float *scratch)
 {
-    const int64_t chunks = attention_chunks(h->queries);
+    const int64_t chunks = attention_chunks(h->c, h->queries);
     const int64_t size = chunks ? (h->queries + chunks - 1) / chunks : 0; // even: none is a stump
     const int64_t start = chunk * size;
     const int64_t rows = start + size < h->queries ? size : h->queries - start;
@@ -131,7 +143,7 @@ void attention_forward_item(const AttentionHead *h, int64_t chunk, float *scratc
 
     if (rows <= 0)
         return;
-    scratch_place(&p, scratch, h->width);
+    scratch_place(&p, scratch, h->c);
     attention_load(h, h->c->in[Q], h->head, h->query + start, rows, h->scale, p.q);
     memset(p.y, 0, (size_t)(rows * h->row) * sizeof(float));
     for (int64_t r = 0; r < rows; r++)

@@ -20,7 +20,7 @@ VECTOR_INLINE float gelu_distance(float x)
 {
     const float a = __builtin_fabsf(x);
 
-    return a > 13 ? 13 : a;
+    return vector_choose(a > 13, 13, a);
 }
 
 /* P(-a), and in *bell e^(-a a / 2), a from gelu_distance(). */
@@ -52,7 +52,7 @@ VECTOR_INLINE float gelu_tail(float a, float *bell)
 VECTOR_INLINE float gelu_sigmoid(float x, float *rest)
 {
     const float u2 = 1.5957691216f * __builtin_fmaf(0.044715f * x * x, x, x);
-    const float e = vector_exp(u2 < -80 ? 80 : -u2), s = 1 / (1 + e);
+    const float e = vector_exp(vector_choose(u2 < -80, 80, -u2)), s = 1 / (1 + e);
 
     *rest = e * s;
     return s;
@@ -66,7 +66,7 @@ VECTOR_INLINE void gelu_value(Activation form, float *y, const float *x, int64_t
         for (int64_t i = 0; i < n; i++) {
             float bell;
             const float a = gelu_distance(x[i]), tail = gelu_tail(a, &bell);
-            y[i] = __builtin_fmaf(-a, tail, x[i] > 0 ? x[i] : 0);
+            y[i] = __builtin_fmaf(-a, tail, vector_choose(x[i] > 0, x[i], 0));
         }
     } else {
 #pragma omp simd
@@ -87,7 +87,7 @@ VECTOR_INLINE void gelu_slope(Activation form, float *dx, const float *dy, const
             float bell;
             const float a = gelu_distance(x[i]), tail = gelu_tail(a, &bell);
             const float low = __builtin_fmaf(a * bell, -0.39894228f, tail);
-            dx[i] = dy[i] * (x[i] < 0 ? low : 1 - low);
+            dx[i] = dy[i] * vector_choose(x[i] < 0, low, 1 - low);
         }
     } else {
 #pragma omp simd

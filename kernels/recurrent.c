@@ -5,7 +5,14 @@
 
 #include <stdlib.h>
 
-enum { BIAS_COLUMNS = 64 };
+enum { BIAS_COLUMNS = 64, LINE = 16 };
+
+/* An odd number of cache lines that hold n floats: products over all rows read columns of these
+ * matrices, and lines a power of two apart fall on the same few places of the cache. */
+static int64_t odd_lines(int64_t n)
+{
+    return ((n + LINE - 1) / LINE | 1) * LINE;
+}
 
 static Status plan_products(Call *c, const RecurrentShape *s, RecurrentPlan *p)
 {
@@ -13,12 +20,13 @@ static Status plan_products(Call *c, const RecurrentShape *s, RecurrentPlan *p)
 
     if (c->pass == FORWARD)
         return gemm_make(&p->gates, c->device, recurrent_gates(c, s));
+    const GemmMatrix gates = {F32, p->gates_row, false};
     if (c->din[X])
-        status = gemm_make(&p->dx, c->device, recurrent_dx(c, s, F32));
+        status = gemm_make(&p->dx, c->device, recurrent_dx(c, s, gates));
     if (!status && c->din[W_IH])
-        status = gemm_make(&p->dw_ih, c->device, recurrent_dw_ih(c, s, F32));
+        status = gemm_make(&p->dw_ih, c->device, recurrent_dw_ih(c, s, gates));
     if (!status && c->din[W_HH])
-        status = gemm_make(&p->dw_hh, c->device, recurrent_dw_hh(c, s, F32));
+        status = gemm_make(&p->dw_hh, c->device, recurrent_dw_hh(c, s, gates, p->before_row));
     return status;
 }
 
@@ -53,15 +61,15 @@ static void lay_out_scratch(Call *c, const RecurrentShape *s, RecurrentPlan *p)
     p->weight = take(c, gates * s->state, sizeof(float));
     p->states = take(c, (forward ? 3 : 2) * rows * s->state, sizeof(float));
     if (!forward || !c->save[GATES])
-        p->gates_at = take(c, s->N * gates, sizeof(float));
+        p->gates_at = take(c, s->N * (forward ? gates : p->gates_row), sizeof(float));
     if (forward)
         p->bias = take(c, gates + s->D * s->state, sizeof(float));
     if (!forward && gru)
-        p->dgates_h = take(c, s->N * gates, sizeof(float));
+        p->dgates_h = take(c, s->N * p->gates_row, sizeof(float));
     if (!forward)
         p->sums = take(c, s->D * s->B * (gru ? 4 : s->G) * s->H, sizeof(float));
     if (!forward && c->din[W_HH])
-        p->before = take(c, s->N * s->D * s->H, dtype_size(c->out[Y]->dtype));
+        p->before = take(c, s->N * p->before_row, dtype_size(c->out[Y]->dtype));
     p->products = take(c, (int64_t)largest_product(p), 1);
 }
 
@@ -74,6 +82,8 @@ Status recurrent_prepare_cpu(Call *c)
     c->plan = p;
     const RecurrentShape s = recurrent_shape_of(c);
     p->blocks = __builtin_cpu_supports("x86-64-v4") ? &recurrent_avx512 : &recurrent_avx2;
+    p->gates_row = odd_lines(s.D * s.G * s.H);
+    p->before_row = odd_lines(s.D * s.H);
     const Status status = s.N == 0 ? OK : plan_products(c, &s, p);
     if (!status)
         lay_out_scratch(c, &s, p);
@@ -157,6 +167,7 @@ static void gather_before(const Call *c, const RecurrentShape *s, char *before)
     const int32_t *offsets = c->in[OFFSETS]->data;
     const Tensor *y = c->out[Y], *h0 = c->in[H0];
     const size_t size = dtype_size(y->dtype), bytes = (size_t)s->H * size;
+    const int64_t row_step = ((const RecurrentPlan *)c->plan)->before_row;
     const int threads = vector_threads(c->device, s->N * s->D * s->H);
 
 #pragma omp parallel for num_threads(threads) schedule(static) collapse(2)
@@ -164,7 +175,7 @@ static void gather_before(const Call *c, const RecurrentShape *s, char *before)
         for (int64_t b = 0; b < s->B; b++)
             for (int64_t t = 0; t < offsets[b + 1] - offsets[b]; t++) {
                 const int64_t row = recurrent_row(offsets, b, d, t);
-                char *to = before + (size_t)((row * s->D + d) * s->H) * size;
+                char *to = before + (size_t)(row * row_step + d * s->H) * size;
                 if (t > 0)
                     memcpy(to, vector_at(y, recurrent_row(offsets, b, d, t - 1), d * s->H), bytes);
                 else if (h0)
@@ -172,8 +183,8 @@ static void gather_before(const Call *c, const RecurrentShape *s, char *before)
                 else
                     memset(to, 0, bytes);
             }
-    memset(before + (size_t)(offsets[s->B] * s->D) * bytes, 0,
-           (size_t)((s->N - offsets[s->B]) * s->D) * bytes);
+    memset(before + (size_t)(offsets[s->B] * row_step) * size, 0,
+           (size_t)((s->N - offsets[s->B]) * row_step) * size);
 }
 
 /* Gate k of direction d of one bias: the sums of all sequences, in order; part: which of the sums. */
@@ -231,7 +242,7 @@ void recurrent_backward_cpu(Call *c)
     const RecurrentPlan *p = c->plan;
     const RecurrentShape s = recurrent_shape_of(c);
     const int32_t *offsets = c->in[OFFSETS]->data;
-    const int64_t gates = s.D * s.G * s.H, tail = (s.N - offsets[s.B]) * gates;
+    const int64_t gates = p->gates_row, tail = (s.N - offsets[s.B]) * gates;
 
     recurrent_rank(offsets, s.B, (int32_t *)(void *)floats_at(c, p->order));
     recurrent_panels_backward(c->in[W_HH], &s, p->blocks->lanes, floats_at(c, p->weight),

@@ -33,7 +33,7 @@ bool recurrent_cudnn_forced(const Call *c)
 
 static Status plan_products(Call *c, const RecurrentShape *s, RecurrentCuda *p)
 {
-    const Dtype gates = c->in[X]->dtype;
+    const GemmMatrix gates = {c->in[X]->dtype, s->D * s->G * s->H, false};
     Status status = OK;
 
     if (c->pass == FORWARD)
@@ -43,7 +43,7 @@ static Status plan_products(Call *c, const RecurrentShape *s, RecurrentCuda *p)
     if (!status && c->din[W_IH])
         status = gemm_make(&p->dw_ih, c->device, recurrent_dw_ih(c, s, gates));
     if (!status && c->din[W_HH])
-        status = gemm_make(&p->dw_hh, c->device, recurrent_dw_hh(c, s, gates));
+        status = gemm_make(&p->dw_hh, c->device, recurrent_dw_hh(c, s, gates, s->D * s->H));
     return status;
 }
 

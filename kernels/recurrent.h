@@ -75,12 +75,12 @@ static inline int64_t recurrent_row(const int32_t *offsets, int64_t b, int64_t d
     return d ? offsets[b + 1] - 1 - s : offsets[b] + s;
 }
 
-/* The products over all rows. gates: dtype of the gradients of the gates, [N, D*G*H] each on the
- * sides of w_ih and of w_hh. dw_hh is that of one direction. */
+/* The products over all rows. gates: the gradients of the gates, [N, D*G*H] each on the sides of w_ih
+ * and of w_hh. dw_hh is that of one direction; before: the states that the rows started from. */
 Gemm recurrent_gates(const Call *c, const RecurrentShape *s);
-Gemm recurrent_dx(const Call *c, const RecurrentShape *s, Dtype gates);
-Gemm recurrent_dw_ih(const Call *c, const RecurrentShape *s, Dtype gates);
-Gemm recurrent_dw_hh(const Call *c, const RecurrentShape *s, Dtype gates);
+Gemm recurrent_dx(const Call *c, const RecurrentShape *s, GemmMatrix gates);
+Gemm recurrent_dw_ih(const Call *c, const RecurrentShape *s, GemmMatrix gates);
+Gemm recurrent_dw_hh(const Call *c, const RecurrentShape *s, GemmMatrix gates, int64_t before);
 
 /* For the tables of the operators. */
 Status recurrent_shape(Call *c);

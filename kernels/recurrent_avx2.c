@@ -1,7 +1,7 @@
 /* recurrent_avx2.c - the inner loops of rnn, lstm and gru for AVX2 with FMA (x86-64-v3). */
 #include <immintrin.h>
 
-enum { LANES = 8, ROWS = 3 };
+enum { LANES = 8, ROWS = 6 };
 #define BLOCKS recurrent_avx2
 
 typedef __m256 Vector;

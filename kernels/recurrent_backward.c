@@ -9,7 +9,7 @@ typedef struct Backward {
     const int32_t *offsets, *order; // sequences by rank
     int64_t d, first;               // direction; rank of the first row
     float *dh, *dc;                 // [most, state], carried
-    float *dgates, *dgates_h;       // of this direction, [N, D*G*H]
+    float *dgates, *dgates_h;       // of this direction, [N, gates_row]
     float *sums;                    // [B, parts * H] of this direction
     int64_t parts;
     int64_t *place; // [most]
@@ -106,7 +106,7 @@ static void slope_row(const Backward *b, int64_t i, int64_t t)
     const RecurrentShape *s = b->s;
     const RecurrentPlan *plan = b->c->plan;
     const Tensor *dy = b->c->dout[Y], *cell = b->c->save[CELL];
-    const int64_t at = b->place[i], width = s->D * s->G * s->H;
+    const int64_t at = b->place[i], width = s->D * s->G * s->H, row = plan->gates_row;
     float room[VECTOR_STRETCH], dy_room[VECTOR_STRETCH];
 
     for (int64_t u = 0; u < s->H; u += VECTOR_STRETCH) {
@@ -125,8 +125,8 @@ static void slope_row(const Backward *b, int64_t i, int64_t t)
                      : dy_room,
             .dh = b->dh + i * s->state + u,
             .dc = b->dc + i * s->state + u,
-            .dgates = b->dgates + at * width + u,
-            .dgates_h = b->dgates_h + at * width + u,
+            .dgates = b->dgates + at * row + u,
+            .dgates_h = b->dgates_h + at * row + u,
             .sums = b->sums + sequence_of(b, i) * b->parts * s->H + u,
         });
     }
@@ -141,7 +141,7 @@ void recurrent_backward_item(const Call *c, const RecurrentShape *s, int64_t ite
         .columns = s->H,
         .K = s->G * s->H,
         .a = b.dgates_h,
-        .a_row = s->D * s->G * s->H,
+        .a_row = plan->gates_row,
         .place = b.place,
         .b = (const float *)(const void *)((const char *)c->scratch + plan->weight) +
              b.d * s->G * s->H * s->state,

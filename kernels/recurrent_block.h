@@ -6,30 +6,37 @@
  *   Vector, LANES, ROWS    a register of floats, its width, the rows of a register tile
  *   LOAD STORE SET FMA     on vectors
  *
- * A panel of w_hh holds, k after k, the numbers that one tile reads: of lstm and gru the gates of
- * LANES units side by side, of rnn 4 LANES units, of backward 4 LANES columns.
+ * A panel of w_hh holds, k after k, the numbers that the tiles of one column of panels read: UNITS
+ * units of one gate, in backward UNITS columns. It stays in the first cache while the rows meet it.
  */
 #include "kernels/recurrent_parts.h"
 #include "kernels/vector.h"
 
-enum { VECTORS = RECURRENT_VECTORS };
+enum {
+    VECTORS = RECURRENT_VECTORS,
+    UNITS = VECTORS * LANES,
+    MOST_GATES = 4,
+    STEP_ROWS = 48, // whose sums wait for the cells
+    DEPTH = 256,    // of a panel of backward
+    ROWS_AHEAD = 4, // gates asked for before their cell
+};
 
 #define TILE static inline __attribute__((always_inline))
 
 /* sum[r][v] += sum over k of a[r][k] * b[k][v]. */
-TILE void multiply(const int R, const int V, int64_t K, const float *const a[], const float *b,
+TILE void multiply(const int R, int64_t K, const float *const a[], const float *b,
                    Vector sum[ROWS][VECTORS])
 {
-    for (int64_t k = 0; k < K; k++, b += V * LANES) {
+    for (int64_t k = 0; k < K; k++, b += UNITS) {
         Vector right[VECTORS];
 #pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
+        for (int v = 0; v < VECTORS; v++)
             right[v] = LOAD(b + v * LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             const Vector left = SET(a[r][k]);
 #pragma GCC unroll 8
-            for (int v = 0; v < V; v++)
+            for (int v = 0; v < VECTORS; v++)
                 sum[r][v] = FMA(left, right[v], sum[r][v]);
         }
     }
@@ -40,18 +47,18 @@ VECTOR_INLINE float sigmoid(float x)
     return 1 / (1 + vector_exp(-x));
 }
 
-/* n units of one row: sum, the gates of the product, `units` apart. */
-TILE void cell_lstm(int64_t n, const float *sum, int64_t units, float *gate, int64_t H, float *c,
-                    float *h, bool keep)
+/* n units of one row: sum, the gates of the product, UNITS apart. */
+TILE void cell_lstm(int64_t n, const float *sum, float *gate, int64_t H, float *c, float *h,
+                    bool keep)
 {
-    float i[LANES], f[LANES], g[LANES], o[LANES];
+    float i[UNITS], f[UNITS], g[UNITS], o[UNITS];
 
 #pragma omp simd
     for (int64_t u = 0; u < n; u++) {
         i[u] = sigmoid(gate[u] + sum[u]);
-        f[u] = sigmoid(gate[H + u] + sum[units + u]);
-        g[u] = vector_tanh(gate[2 * H + u] + sum[2 * units + u]);
-        o[u] = sigmoid(gate[3 * H + u] + sum[3 * units + u]);
+        f[u] = sigmoid(gate[H + u] + sum[UNITS + u]);
+        g[u] = vector_tanh(gate[2 * H + u] + sum[2 * UNITS + u]);
+        o[u] = sigmoid(gate[3 * H + u] + sum[3 * UNITS + u]);
         c[u] = __builtin_fmaf(f[u], c[u], i[u] * g[u]);
         h[u] = o[u] * vector_tanh(c[u]);
     }
@@ -66,16 +73,16 @@ TILE void cell_lstm(int64_t n, const float *sum, int64_t units, float *gate, int
     }
 }
 
-TILE void cell_gru(int64_t n, const float *sum, int64_t units, float *gate, int64_t H,
-                   const float *bias, const float *before, float *cell, float *h, bool keep)
+TILE void cell_gru(int64_t n, const float *sum, float *gate, int64_t H, const float *bias,
+                   const float *before, float *cell, float *h, bool keep)
 {
-    float r[LANES], z[LANES], c[LANES];
+    float r[UNITS], z[UNITS], c[UNITS];
 
 #pragma omp simd
     for (int64_t u = 0; u < n; u++) {
         r[u] = sigmoid(gate[u] + sum[u]);
-        z[u] = sigmoid(gate[H + u] + sum[units + u]);
-        cell[u] = sum[2 * units + u] + bias[u];
+        z[u] = sigmoid(gate[H + u] + sum[UNITS + u]);
+        cell[u] = sum[2 * UNITS + u] + bias[u];
         c[u] = vector_tanh(__builtin_fmaf(r[u], cell[u], gate[2 * H + u]));
         h[u] = __builtin_fmaf(z[u], before[u] - c[u], c[u]);
     }
@@ -107,100 +114,34 @@ TILE void cell_rnn(int64_t n, const float *sum, float *gate, float *h, bool relu
 }
 
 /* Row i of the units from `unit` on. */
-TILE void cell(const int V, const RecurrentStep *p, int64_t i, int64_t unit, int64_t n,
-               const float *sum)
+TILE void cell(const RecurrentStep *p, int64_t i, int64_t unit, int64_t n, const float *sum)
 {
     float *gate = p->gates + p->place[i] * p->gates_row + unit;
     const int64_t at = i * p->state + unit;
 
-    if (V == 3)
-        cell_gru(n, sum, LANES, gate, p->H, p->bias + unit, p->before + at, p->cell + at, p->h + at,
+    if (p->kind == GRU)
+        cell_gru(n, sum, gate, p->H, p->bias + unit, p->before + at, p->cell + at, p->h + at,
                  p->keep);
     else if (p->kind == LSTM)
-        cell_lstm(n, sum, LANES, gate, p->H, p->cell + at, p->h + at, p->keep);
+        cell_lstm(n, sum, gate, p->H, p->cell + at, p->h + at, p->keep);
     else
         cell_rnn(n, sum, gate, p->h + at, p->relu, p->keep);
 }
 
-/* R rows from i on of one panel. */
-TILE void step_tile(const int R, const int V, const RecurrentStep *p, const float *b, int64_t i,
-                    int64_t unit, int64_t units)
-{
-    const int64_t n = p->H - unit < units ? p->H - unit : units;
-    const float *a[ROWS];
-    float out[ROWS][VECTORS * LANES];
-    Vector sum[ROWS][VECTORS];
+/* c = a b, or c += a b, for one panel. */
+typedef struct Tile {
+    int64_t K;
+    const float *a; // row i at i * a_row, or, where given, at place[i] * a_row
+    int64_t a_row;
+    const int64_t *place;
+    const float *b;
+    float *c;
+    int64_t c_row;
+    bool add;
+} Tile;
 
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-        const float *gate = p->gates + p->place[i + r] * p->gates_row + unit;
-        a[r] = p->before + (i + r) * p->state;
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++) { // they are far apart and read once
-            __builtin_prefetch(gate + (units == LANES ? v * p->H : v * LANES), 1);
-            sum[r][v] = SET(0);
-        }
-    }
-    multiply(R, V, p->H, a, b, sum);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
-            STORE(out[r] + v * LANES, sum[r][v]);
-    for (int r = 0; r < R; r++)
-        if (n == LANES)
-            cell(V, p, i + r, unit, LANES, out[r]);
-        else
-            cell(V, p, i + r, unit, n, out[r]);
-}
-
-TILE void step_rows(const int V, const RecurrentStep *p, const float *b, int64_t unit,
-                    int64_t units)
-{
-    int64_t i = 0;
-
-    for (int64_t tiles = (p->rows + ROWS - 1) / ROWS; tiles > 0; tiles--) {
-        const int64_t rows = (p->rows - i + tiles - 1) / tiles;
-        switch (rows) {
-#if defined(__AVX512F__)
-        case 6:
-            step_tile(6, V, p, b, i, unit, units);
-            break;
-        case 5:
-            step_tile(5, V, p, b, i, unit, units);
-            break;
-        case 4:
-            step_tile(4, V, p, b, i, unit, units);
-            break;
-#endif
-        case 3:
-            step_tile(3, V, p, b, i, unit, units);
-            break;
-        case 2:
-            step_tile(2, V, p, b, i, unit, units);
-            break;
-        default:
-            step_tile(1, V, p, b, i, unit, units);
-            break;
-        }
-        i += rows;
-    }
-}
-
-static void step(const RecurrentStep *p)
-{
-    const int64_t units = p->kind == RNN ? VECTORS * LANES : LANES;
-    const int64_t width = p->kind == GRU ? 3 * LANES : 4 * LANES;
-    const float *b = p->weight;
-
-    for (int64_t unit = 0; unit < p->H; unit += units, b += width * p->H)
-        if (p->kind == GRU)
-            step_rows(3, p, b, unit, units);
-        else
-            step_rows(4, p, b, unit, units);
-}
-
-TILE void product_tile(const int R, const RecurrentProduct *p, const float *b, int64_t i, int64_t j)
+/* R rows from i on. */
+TILE void tile(const int R, const Tile *p, int64_t i)
 {
     const float *a[ROWS];
     float *c[ROWS];
@@ -208,13 +149,13 @@ TILE void product_tile(const int R, const RecurrentProduct *p, const float *b, i
 
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
-        a[r] = p->a + p->place[i + r] * p->a_row;
-        c[r] = p->c + (i + r) * p->c_row + j;
+        a[r] = p->a + (p->place ? p->place[i + r] : i + r) * p->a_row;
+        c[r] = p->c + (i + r) * p->c_row;
 #pragma GCC unroll 8
         for (int v = 0; v < VECTORS; v++)
-            sum[r][v] = LOAD(c[r] + v * LANES);
+            sum[r][v] = p->add ? LOAD(c[r] + v * LANES) : SET(0);
     }
-    multiply(R, VECTORS, p->K, a, b, sum);
+    multiply(R, p->K, a, p->b, sum);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
@@ -222,44 +163,99 @@ TILE void product_tile(const int R, const RecurrentProduct *p, const float *b, i
             STORE(c[r] + v * LANES, sum[r][v]);
 }
 
-static void product_rows(const RecurrentProduct *p, const float *b, int64_t j)
+/* Rows [0, to). */
+static void tiles(const Tile *p, int64_t to)
 {
     int64_t i = 0;
 
-    for (int64_t tiles = (p->rows + ROWS - 1) / ROWS; tiles > 0; tiles--) {
-        const int64_t rows = (p->rows - i + tiles - 1) / tiles;
+    for (int64_t left = (to - i + ROWS - 1) / ROWS; left > 0; left--) {
+        const int64_t rows = (to - i + left - 1) / left;
         switch (rows) {
-#if defined(__AVX512F__)
         case 6:
-            product_tile(6, p, b, i, j);
+            tile(6, p, i);
             break;
         case 5:
-            product_tile(5, p, b, i, j);
+            tile(5, p, i);
             break;
         case 4:
-            product_tile(4, p, b, i, j);
+            tile(4, p, i);
             break;
-#endif
         case 3:
-            product_tile(3, p, b, i, j);
+            tile(3, p, i);
             break;
         case 2:
-            product_tile(2, p, b, i, j);
+            tile(2, p, i);
             break;
         default:
-            product_tile(1, p, b, i, j);
+            tile(1, p, i);
             break;
         }
         i += rows;
     }
 }
 
+/* Gates are far apart and read once. */
+TILE void ask_for_gates(const RecurrentStep *p, int64_t G, int64_t i, int64_t unit)
+{
+    if (i < p->rows)
+        for (int64_t g = 0; g < G; g++)
+            __builtin_prefetch(p->gates + p->place[i] * p->gates_row + g * p->H + unit, 1);
+}
+
+/* Rows [first, to) of the units from `unit` on; b: their panels. */
+static void step_units(const RecurrentStep *p, int64_t G, const float *b, int64_t first, int64_t to,
+                       int64_t unit)
+{
+    const int64_t n = p->H - unit < UNITS ? p->H - unit : UNITS, row = G * UNITS;
+    float out[STEP_ROWS * MOST_GATES * UNITS];
+
+    for (int64_t i = first; i < first + ROWS_AHEAD; i++)
+        ask_for_gates(p, G, i, unit);
+    for (int64_t g = 0; g < G; g++)
+        tiles(&(Tile){.K = p->H,
+                      .a = p->before + first * p->state,
+                      .a_row = p->state,
+                      .b = b + g * UNITS * p->H,
+                      .c = out + g * UNITS,
+                      .c_row = row},
+              to - first);
+    for (int64_t i = first; i < to; i++) {
+        ask_for_gates(p, G, i + ROWS_AHEAD, unit);
+        if (n == UNITS)
+            cell(p, i, unit, UNITS, out + (i - first) * row);
+        else
+            cell(p, i, unit, n, out + (i - first) * row);
+    }
+}
+
+static void step(const RecurrentStep *p)
+{
+    const int64_t G = p->kind == RNN ? 1 : p->kind == GRU ? 3 : 4;
+    const float *b = p->weight;
+
+    for (int64_t unit = 0; unit < p->H; unit += UNITS, b += G * UNITS * p->H)
+        for (int64_t i = 0; i < p->rows; i += STEP_ROWS)
+            step_units(p, G, b, i, i + STEP_ROWS < p->rows ? i + STEP_ROWS : p->rows, unit);
+}
+
 static void product(const RecurrentProduct *p)
 {
     const float *b = p->b;
 
-    for (int64_t j = 0; j < p->columns; j += VECTORS * LANES, b += p->K * VECTORS * LANES)
-        product_rows(p, b, j);
+    for (int64_t j = 0; j < p->columns; j += UNITS)
+        for (int64_t k = 0; k < p->K; k += DEPTH) {
+            const int64_t depth = p->K - k < DEPTH ? p->K - k : DEPTH;
+            tiles(&(Tile){.K = depth,
+                          .a = p->a + k,
+                          .a_row = p->a_row,
+                          .place = p->place,
+                          .b = b,
+                          .c = p->c + j,
+                          .c_row = p->c_row,
+                          .add = true},
+                  p->rows);
+            b += depth * UNITS;
+        }
 }
 
 static void slope_lstm(const RecurrentSlope *p)

@@ -40,26 +40,22 @@ void recurrent_rank(const int32_t *offsets, int64_t B, int32_t *order)
         memcpy(order, from, (size_t)B * sizeof *order);
 }
 
-/* Panel i: out[k][gate][unit] = w[gate * H + first unit + unit][k], zero beyond H. */
-static void pack_units(const Tensor *w, int64_t row0, int64_t G, int64_t H, int64_t first,
-                       int64_t units, float *out)
+/* out[k][unit] = w[row0 + unit][k], zero from row `rows` on. */
+static void pack_units(const Tensor *w, int64_t row0, int64_t rows, int64_t H, int64_t units,
+                       float *out)
 {
-    const int64_t width = G * units;
-
     for (int64_t k0 = 0; k0 < H; k0 += VECTOR_STRETCH) {
         const int64_t n = vector_stretch(H - k0);
-        for (int64_t i = 0; i < width; i++) {
+        for (int64_t u = 0; u < units; u++) {
             float room[VECTOR_STRETCH];
-            const int64_t u = first + i % units;
-            float *to = out + k0 * width + i;
-            if (u < H) {
-                const float *row =
-                    vector_read(vector_at(w, row0 + i / units * H + u, k0), w->dtype, n, room);
+            float *to = out + k0 * units + u;
+            if (u < rows) {
+                const float *row = vector_read(vector_at(w, row0 + u, k0), w->dtype, n, room);
                 for (int64_t k = 0; k < n; k++)
-                    to[k * width] = row[k];
+                    to[k * units] = row[k];
             } else {
                 for (int64_t k = 0; k < n; k++)
-                    to[k * width] = 0;
+                    to[k * units] = 0;
             }
         }
     }
@@ -68,14 +64,15 @@ static void pack_units(const Tensor *w, int64_t row0, int64_t G, int64_t H, int6
 void recurrent_panels_forward(const Tensor *w, const RecurrentShape *s, int lanes, float *out,
                               int threads)
 {
-    const int64_t units = s->kind == RNN ? RECURRENT_VECTORS * lanes : lanes;
-    const int64_t panels = (s->H + units - 1) / units;
+    const int64_t units = RECURRENT_VECTORS * lanes, panels = (s->H + units - 1) / units;
 
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t i = 0; i < s->D * panels; i++) {
         const int64_t d = i / panels, first = i % panels * units;
-        pack_units(w, d * s->G * s->H, s->G, s->H, first, units,
-                   out + d * s->G * s->H * s->state + first * s->G * s->H);
+        float *to = out + d * s->G * s->H * s->state + first * s->G * s->H;
+        for (int64_t g = 0; g < s->G; g++)
+            pack_units(w, (d * s->G + g) * s->H + first, s->H - first, s->H, units,
+                       to + g * units * s->H);
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include "kernels/recurrent.h"
 
-enum { RECURRENT_VECTORS = 4 }; // of a panel of weights
+enum { RECURRENT_VECTORS = 2 }; // of a panel of weights
 
 /* One time step of `rows` sequences in one direction; gates of row i are at place[i]. */
 typedef struct RecurrentStep {
@@ -57,9 +57,10 @@ extern const RecurrentBlocks recurrent_avx2, recurrent_avx512;
 /* Where things lie in scratch, in bytes. */
 typedef struct RecurrentPlan {
     const RecurrentBlocks *blocks;
-    GemmPlan *gates;      // forward
-    GemmPlan *dx, *dw_ih; // backward
-    GemmPlan *dw_hh;      // for one direction
+    GemmPlan *gates;               // forward
+    GemmPlan *dx, *dw_ih;          // backward
+    GemmPlan *dw_hh;               // for one direction
+    int64_t gates_row, before_row; // backward: from one row to the next
     size_t order, weight, states, places, gates_at, bias, dgates_h, sums, before, products;
 } RecurrentPlan;
 

@@ -174,39 +174,35 @@ Gemm recurrent_gates(const Call *c, const RecurrentShape *s)
                   .bias_dtype = F32};
 }
 
-Gemm recurrent_dx(const Call *c, const RecurrentShape *s, Dtype gates)
+Gemm recurrent_dx(const Call *c, const RecurrentShape *s, GemmMatrix gates)
 {
-    const int64_t width = s->D * s->G * s->H;
-
     return (Gemm){.m = s->N,
                   .n = s->C,
-                  .k = width,
-                  .a = {gates, width, false},
+                  .k = s->D * s->G * s->H,
+                  .a = gates,
                   .b = matrix(c->in[W_IH], false),
                   .c = matrix(c->din[X], false),
                   .accumulate = c->accumulate >> X & 1};
 }
 
-Gemm recurrent_dw_ih(const Call *c, const RecurrentShape *s, Dtype gates)
+Gemm recurrent_dw_ih(const Call *c, const RecurrentShape *s, GemmMatrix gates)
 {
-    const int64_t width = s->D * s->G * s->H;
-
-    return (Gemm){.m = width,
+    return (Gemm){.m = s->D * s->G * s->H,
                   .n = s->C,
                   .k = s->N,
-                  .a = {gates, width, true},
+                  .a = {gates.dtype, gates.stride, true},
                   .b = matrix(c->in[X], false),
                   .c = matrix(c->din[W_IH], false),
                   .accumulate = c->accumulate >> W_IH & 1};
 }
 
-Gemm recurrent_dw_hh(const Call *c, const RecurrentShape *s, Dtype gates)
+Gemm recurrent_dw_hh(const Call *c, const RecurrentShape *s, GemmMatrix gates, int64_t before)
 {
     return (Gemm){.m = s->G * s->H,
                   .n = s->H,
                   .k = s->N,
-                  .a = {gates, s->D * s->G * s->H, true},
-                  .b = matrix(c->out[Y], false),
+                  .a = {gates.dtype, gates.stride, true},
+                  .b = {c->out[Y]->dtype, before, false},
                   .c = matrix(c->din[W_HH], false),
                   .accumulate = c->accumulate >> W_HH & 1};
 }

@@ -166,6 +166,18 @@ VECTOR_INLINE float vector_bits(uint32_t bits)
     return f;
 }
 
+/* `yes` where so, else `no`. By bits: of `so ? yes : no` the compiler may make a branch that computes
+ * only one of the two, and then does not vectorise the loop. */
+VECTOR_INLINE float vector_choose(bool so, float yes, float no)
+{
+    const uint32_t mask = 0u - so;
+    uint32_t a, b;
+
+    memcpy(&a, &yes, sizeof a);
+    memcpy(&b, &no, sizeof b);
+    return vector_bits((a & mask) | (b & ~mask));
+}
+
 /* e^x within 1 unit in the last place or so; 0 below -86.6, infinity above 88.72; NaN stays. */
 VECTOR_INLINE float vector_exp(float x)
 {
@@ -183,8 +195,7 @@ VECTOR_INLINE float vector_exp(float x)
     uint32_t bits;
     memcpy(&bits, &shifted, sizeof bits);
     const float y = p * vector_bits((bits + 126) << 23) * 2; // 2^n in two steps: n may be 128
-    const float bounded = x > high ? INFINITY : y;
-    return x < low ? 0 : bounded;
+    return vector_choose(x < low, 0, vector_choose(x > high, INFINITY, y));
 }
 
 /* Within 2 units in the last place or so. */
@@ -197,7 +208,7 @@ VECTOR_INLINE float vector_tanh(float x)
     q = __builtin_fmaf(q, s, -0.333333289f);
     const float near = __builtin_fmaf(s * a, q, a);
     const float far = 1 - 2 / (vector_exp(2 * a) + 1);
-    return __builtin_copysignf(a < 0.625f ? near : far, x);
+    return __builtin_copysignf(vector_choose(a < 0.625f, near, far), x);
 }
 
 /* Sums and extremes of a stretch, in an order fixed by n and the machine's width of vector. */

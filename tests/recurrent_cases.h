@@ -11,7 +11,7 @@ typedef enum { CELL_RNN, CELL_LSTM, CELL_GRU } Cell;
 /* What the test looks at: y; or [D*B, H], the last states plus rows of y of each direction. */
 typedef enum { LOOK_Y, LOOK_STATES } Look;
 
-enum { SEQUENCES = 40 };
+enum { SEQUENCES = 103 };
 
 typedef struct RecurrentCase {
     Cell cell;

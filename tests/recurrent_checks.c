@@ -133,6 +133,8 @@ static void agrees_with_the_definition(Cell cell)
     k.bidirectional = k.states = true;
     for (k.look = LOOK_Y; k.look <= LOOK_STATES; k.look++)
         check_definition(&k, 2);
+    k = ragged(cell, SEQUENCES, 4, 3, 19); // more than the sums of a step hold
+    check_definition(&k, 1);
     k = ragged(cell, 1, 1, 3, 5);
     check_definition(&k, 2);
     k = ragged(cell, 7, 1, 3, 5);

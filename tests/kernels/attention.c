@@ -20,6 +20,8 @@ static const AttentionCase MANY[] = {
     {1, {150}, {0}, {4}, 2, 1, 96, .scale = 0.3f},
     {1, {70}, {0}, {4}, 1, 1, 128, .dropout = 0.25f},
     {3, {7, 211, 3}, {0}, {4, 9, 1}, 2, 2, 32, .dropout = 0.1f, .tail = 2},
+    // 16 heads: whole sequences with two threads, chunks with three
+    {2, {211, 198}, {0}, {4, 2}, 8, 4, 16, .causal = true, .window = 150, .tail = 1},
     // other keys: none at all, fewer than queries (the first queries see nothing), more
     {4, {5, 3, 40, 0}, {0, 9, 139, 4}, {0, 1, 2, 3}, 2, 1, 8, .cross = true, .tail = 2},
     {3, {9, 3, 131}, {4, 150, 260}, {0, 1, 2}, 2, 2, 16, .cross = true, .causal = true},
