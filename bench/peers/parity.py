@@ -142,7 +142,8 @@ def train_torch(a):
             save(torch, kept, a.output + ".state", (step + 1, time.time() - began, order))
     with open(a.output, "w") as f:
         json.dump(predict(torch, model, tokenizer, a.evaluation), f)
-    print(json.dumps(dict(updates=total, windows=len(windows), seconds=time.time() - began)))
+    print(json.dumps(dict(updates=total, windows=len(windows), seconds=time.time() - began,
+                          torch=torch.__version__, transformers=transformers.__version__)))
 
 
 def run(a, command):
@@ -193,7 +194,8 @@ def one_cairn(a, seed, predictions):
     run(a, [a.cairn, "predict", "squad", model, "--data", a.evaluation, "--output", predictions,
             "--threads", str(a.threads)])
     shutil.rmtree(output, ignore_errors=True)
-    return json.dumps(dict(seconds=time.time() - began))
+    version = subprocess.run([a.cairn, "--version"], stdout=subprocess.PIPE, check=True).stdout
+    return json.dumps(dict(seconds=time.time() - began, cairn=version.decode().split("\n")[0]))
 
 
 def scored(a, side, seed):
