@@ -4,8 +4,9 @@
  *
  * A plan is made when a graph is compiled, for one shape and one device's threads, and run any
  * number of times on memory of that shape. Products and sums are F32 whatever the storage, and the
- * same plan gives the same bits each time. With another number of threads oneDNN may sum in another
- * order: on AVX2 it does for some shapes, on AVX-512 none was found.
+ * same plan gives the same bits each time. With AVX-512 a row's bits hang neither on the other rows nor
+ * on the number of threads; without it oneDNN chooses its way by shape and threads, and rounds
+ * otherwise.
  *
  * Where the processor multiplies BF16 (AVX512-BF16 or AMX, as oneDNN sees it) BF16 operands go to
  * it as they are. In all other cases (BF16 elsewhere, F16, an F32 matrix times a BF16 one) operands
