@@ -16,16 +16,13 @@ static const BenchOp *const BENCHES[] = {
 
 enum { BENCH_COUNT = sizeof BENCHES / sizeof *BENCHES };
 
-/* A line a kernel that --kernel and the recipe's kernel.OP force: cards, types, sizes. True where one
- * of them is cuDNN's. */
-static bool print_choice(const Op *op)
+/* A line a kernel that --kernel and the recipe's kernel.OP force: cards, types, sizes. */
+static void print_choice(const Op *op)
 {
-    bool cudnn = false;
     OpKernel k;
 
     for (int i = 0; op->kernels[DEVICE_CUDA](i, &k); i++) {
         const char *between = "";
-        cudnn |= !strcmp(k.name, "cudnn");
         printf("      --kernel %s: compute capability %d.%d", k.name, k.oldest / 10, k.oldest % 10);
         if (k.newest != k.oldest && k.newest)
             printf(" to %d.%d", k.newest / 10, k.newest % 10);
@@ -37,7 +34,6 @@ static bool print_choice(const Op *op)
             }
         printf("%s%s\n", k.sizes[0] ? "; " : "", k.sizes);
     }
-    return cudnn;
 }
 
 static void print_kernels(const Bench *b, const BenchOp *o)
@@ -50,8 +46,9 @@ static void print_kernels(const Bench *b, const BenchOp *o)
         printf("    cuda: %s (compute capability 8.0 and later)%s%s\n", op->name,
                o->backward.bytes && !op->backward[DEVICE_CUDA] ? ", forward alone" : "",
                op->kernels[DEVICE_CUDA] ? ", the first of these that can run" : "");
-    const bool cudnn = op->kernels[DEVICE_CUDA] && print_choice(op);
-    if (cudnn && b->device->kind == DEVICE_CUDA)
+    if (op->kernels[DEVICE_CUDA])
+        print_choice(op);
+    if (b->device->kind == DEVICE_CUDA && op_has_kernel(op, DEVICE_CUDA, "cudnn"))
         printf("    --compare: cuDNN\n");
     for (int i = 0; i < BENCH_PEERS && o->peers[i]; i++)
         if (o->peers[i]->kinds >> b->device->kind & 1)

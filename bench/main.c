@@ -112,13 +112,8 @@ static Status finish_row(Bench *b, Row *r, const Measured *m)
 /* Whether the operator can be forced to do this by cuDNN, and does not already. */
 static bool has_cudnn(const Bench *b, const Row *ours)
 {
-    bool (*const kernels)(int, OpKernel *) = ours->bench->op->kernels[b->device->kind];
-    OpKernel k;
-
-    for (int i = 0; kernels && kernels(i, &k); i++)
-        if (!strcmp(k.name, "cudnn"))
-            return strcmp(ours->kernel, k.name) != 0;
-    return false;
+    return op_has_kernel(ours->bench->op, b->device->kind, "cudnn") &&
+           strcmp(ours->kernel, "cudnn");
 }
 
 /* The same case by the kernel called cudnn. */

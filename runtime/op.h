@@ -101,6 +101,9 @@ Tensor *call_save(Call *c, int i, Dtype dtype, int ndim, const int64_t dim[]);
  * Whether the card can run it on given shapes is told when a graph is planned. */
 MUST_CHECK Status op_force_kernel(Device *d, const Op *op, const char *name);
 
+/* Whether the operator chooses among kernels on such a device and one has this name. */
+bool op_has_kernel(const Op *op, DeviceKind kind, const char *name);
+
 #ifdef WITH_CUDA
 #define IF_CUDA(function) function
 #else

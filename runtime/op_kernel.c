@@ -4,13 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
+bool op_has_kernel(const Op *op, DeviceKind kind, const char *name)
+{
+    OpKernel k;
+
+    for (int i = 0; op->kernels[kind] && op->kernels[kind](i, &k); i++)
+        if (!strcmp(name, k.name))
+            return true;
+    return false;
+}
+
 Status op_force_kernel(Device *d, const Op *op, const char *name)
 {
     bool (*const kernels)(int, OpKernel *) = op->kernels[d->kind];
     char names[256] = "auto";
     OpKernel k;
 
-    if (!strcmp(name, "auto"))
+    if (!strcmp(name, "auto") || op_has_kernel(op, d->kind, name))
         return device_force_kernel(d, op->name, name);
     if (!kernels)
         return fail(E_CONFIG,
@@ -18,8 +28,6 @@ Status op_force_kernel(Device *d, const Op *op, const char *name)
                     "leave kernel.%s out",
                     op->name, name, d->name, op->name, op->name);
     for (int i = 0; kernels(i, &k); i++) {
-        if (!strcmp(name, k.name))
-            return device_force_kernel(d, op->name, name);
         const size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, ", %s", k.name);
     }

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static float rounded(Dtype dtype, float x)
 {
@@ -212,4 +213,28 @@ void attention_reference_free(AttentionReference *r)
     free(r->y);
     free(r->dx[0]);
     free(r->dx[1]);
+}
+
+void attention_adds_and_keeps(const AttentionCase *k)
+{
+    const OpSetting plain = {.dtype = k->dtype}, add = {.dtype = k->dtype, .twice = true},
+                    infer = {.dtype = k->dtype, .inference = true};
+    AttentionInputs in = attention_inputs_open(k, 5);
+    const int64_t n = in.in[0].dim[0] * in.in[0].dim[1];
+    double *doubled = calloc((size_t)n, sizeof *doubled);
+    OpRun once = {0}, twice = {0}, alone = {0};
+
+    if (op_run(attention_build, k, in.in, ATTENTION_INPUT_COUNT, plain, &once) &&
+        op_run(attention_build, k, in.in, ATTENTION_INPUT_COUNT, add, &twice) &&
+        op_run(attention_build, k, in.in, ATTENTION_INPUT_COUNT, infer, &alone)) {
+        for (int64_t i = 0; i < n; i++)
+            doubled[i] = 2 * (double)once.dx[0][i];
+        attention_near(twice.dx[0], doubled, n, k->dtype == BF16 ? 4e-3 : 5e-4, "sum");
+        CHECK(memcmp(once.y, alone.y, (size_t)once.y_count * sizeof(float)) == 0);
+    }
+    op_run_free(&once);
+    op_run_free(&twice);
+    op_run_free(&alone);
+    free(doubled);
+    attention_inputs_close(&in);
 }

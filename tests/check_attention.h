@@ -53,4 +53,8 @@ void attention_reference_free(AttentionReference *r);
 bool attention_near(const float *got, const double *want, int64_t n, double tolerance,
                     const char *what);
 
+/* Checks that gradients are added to what is there, and that keeping nothing for backward changes
+ * nothing. */
+void attention_adds_and_keeps(const AttentionCase *k);
+
 #endif

@@ -94,33 +94,12 @@ static void agree_with_the_definition(void)
         }
 }
 
-/* Gradients that are added to what is there; and what is kept for backward changes nothing. */
 static void add_and_keep(void)
 {
     AttentionCase k = {2, {70, 129}, {0}, {0, 1}, 2, 1, 32, .causal = true, .tail = 2};
 
-    for (k.dtype = BF16; k.dtype <= F16; k.dtype++) {
-        AttentionInputs in = attention_inputs_open(&k, 5);
-        const int64_t n = in.in[0].dim[0] * in.in[0].dim[1];
-        double *doubled = calloc((size_t)n, sizeof *doubled);
-        OpRun once = {0}, twice = {0}, alone = {0};
-
-        if (op_run(attention_build, &k, in.in, 6, (OpSetting){.dtype = k.dtype}, &once) &&
-            op_run(attention_build, &k, in.in, 6, (OpSetting){.dtype = k.dtype, .twice = true},
-                   &twice) &&
-            op_run(attention_build, &k, in.in, 6, (OpSetting){.dtype = k.dtype, .inference = true},
-                   &alone)) {
-            for (int64_t i = 0; i < n; i++)
-                doubled[i] = 2 * (double)once.dx[0][i];
-            attention_near(twice.dx[0], doubled, n, k.dtype == BF16 ? 4e-3 : 5e-4, "sum");
-            CHECK(memcmp(once.y, alone.y, (size_t)once.y_count * sizeof(float)) == 0);
-        }
-        op_run_free(&once);
-        op_run_free(&twice);
-        op_run_free(&alone);
-        free(doubled);
-        attention_inputs_close(&in);
-    }
+    for (k.dtype = BF16; k.dtype <= F16; k.dtype++)
+        attention_adds_and_keeps(&k);
 }
 
 /* What another sequence holds does not count, be it infinite. */
