@@ -68,16 +68,6 @@ foreach(folder ${folders})
   endforeach()
 endforeach()
 
-# Without AVX-512 oneDNN chooses the way of a product by its shape, and one way rounds unlike the other:
-# that a batch's bits do not hang on its make-up is proved there with oneDNN's AVX products, half as fast.
-file(STRINGS /proc/cpuinfo avx512 REGEX "^flags.* avx512f" LIMIT_COUNT 1)
-if(NOT avx512 AND NOT CAIRN_EMULATED)
-  foreach(test models/bert_batches train/squad cli/squad.sh)
-    set_property(TEST ${CAIRN_TEST_PREFIX}${test} APPEND PROPERTY ENVIRONMENT
-      ONEDNN_MAX_CPU_ISA=AVX)
-  endforeach()
-endif()
-
 # ---- operators and recipes on the other device ----
 
 set(device "")

@@ -2,7 +2,7 @@
 #include "kernels/gemm_parts.h"
 
 typedef struct GemmBody {
-    bool (*is_native)(Device *d, Dtype a, Dtype b);
+    bool (*copies_b)(Device *d, const Gemm *g);
     Status (*make)(GemmPlan **out, Device *d, Gemm g);
     void (*free)(GemmPlan *p);
     size_t (*scratch)(const GemmPlan *p);
@@ -11,14 +11,14 @@ typedef struct GemmBody {
 } GemmBody;
 
 static const GemmBody BODY[DEVICE_KINDS] = {
-    {gemm_cpu_is_native, gemm_cpu_make, gemm_cpu_free, gemm_cpu_scratch, gemm_cpu_run},
-    {IF_CUDA(gemm_cuda_is_native), IF_CUDA(gemm_cuda_make), IF_CUDA(gemm_cuda_free),
+    {gemm_cpu_copies_b, gemm_cpu_make, gemm_cpu_free, gemm_cpu_scratch, gemm_cpu_run},
+    {IF_CUDA(gemm_cuda_copies_b), IF_CUDA(gemm_cuda_make), IF_CUDA(gemm_cuda_free),
      IF_CUDA(gemm_cuda_scratch), IF_CUDA(gemm_cuda_run)},
 };
 
-bool gemm_is_native(Device *d, Dtype a, Dtype b)
+bool gemm_copies_b(Device *d, const Gemm *g)
 {
-    return BODY[d->kind].is_native(d, a, b);
+    return BODY[d->kind].copies_b(d, g);
 }
 
 Status gemm_make(GemmPlan **out, Device *d, Gemm g)

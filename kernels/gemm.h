@@ -4,9 +4,8 @@
  *
  * A plan is made when a graph is compiled, for one shape and one device's threads, and run any
  * number of times on memory of that shape. Products and sums are F32 whatever the storage, and the
- * same plan gives the same bits each time. With AVX-512 a row's bits hang neither on the other rows nor
- * on the number of threads; without it oneDNN chooses its way by shape and threads, and rounds
- * otherwise.
+ * same plan gives the same bits each time. On the CPU a row's bits hang neither on the other rows nor
+ * on the number of threads (gemm_tiles.h says how that is so without AVX-512).
  *
  * Where the processor multiplies BF16 (AVX512-BF16 or AMX, as oneDNN sees it) BF16 operands go to
  * it as they are. In all other cases (BF16 elsewhere, F16, an F32 matrix times a BF16 one) operands
@@ -42,8 +41,9 @@ typedef struct Gemm {
 
 typedef struct GemmPlan GemmPlan;
 
-/* Whether these two go to the processor as they are. */
-bool gemm_is_native(Device *d, Dtype a, Dtype b);
+/* Whether each run copies b, widened or into another order: then one product of many rows is better than
+ * several of fewer. */
+bool gemm_copies_b(Device *d, const Gemm *g);
 
 /* *out is freed by gemm_free(). No dimension may be 0. Errors: E_DEVICE names the shape and what
  * the library answered; E_MEMORY. */

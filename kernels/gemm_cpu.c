@@ -1,22 +1,23 @@
-/* gemm_cpu.c - matrix products of the CPU: plans of oneDNN's matmul primitive.
+/* gemm_cpu.c - matrix products of the CPU, by oneDNN.
  *
- * A plan is one primitive, or, where operands are widened, one for each block of rows in memory: of
+ * A plan is one product, or, where operands are widened, one for each block of rows in memory: of
  * the rows of a and c where a is not transposed, else (weight gradients) of the rows of a and b,
- * which are added up in c. Every primitive has its scratchpad in the caller's scratch: with the
- * library's own, one primitive in several threads computes garbage. The number of threads is
- * fixed when a primitive is made, and set again when it runs.
+ * which are added up in c. A product is one primitive of oneDNN's (gemm_product.h) or, on
+ * processors without AVX-512, tiles of them (gemm_tiles.h). The number of threads is fixed when a plan
+ * is made, and set again when it runs.
  */
 #include "kernels/gemm_parts.h"
+#include "kernels/gemm_tiles.h"
 
 #include "kernels/vector.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <omp.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { WIDEN_ROWS = 512 }; // rows of a block that is widened at once
+enum { WIDEN_ROWS = 8 * GEMM_TILE_ROWS }; // rows of a block that is widened at once
 
 typedef struct GemmLibrary {
     dnnl_engine_t engine;
@@ -24,11 +25,11 @@ typedef struct GemmLibrary {
     bool bf16; // products of BF16 at full speed
 } GemmLibrary;
 
-/* One primitive with the memory objects that its operands are bound to when it runs. */
+/* The product of some rows, by tiles or else as oneDNN does it. */
 typedef struct Piece {
     int64_t start, count; // rows in memory
-    dnnl_primitive_t primitive;
-    dnnl_memory_t a, b, c, bias, pad;
+    GemmTiles *tiles;
+    GemmProduct product;
 } Piece;
 
 typedef struct GemmCpu {
@@ -36,6 +37,7 @@ typedef struct GemmCpu {
     Gemm g; // as asked
     int threads;
     GemmLibrary *library;
+    bool tiled, packed; // see gemm_tiles.h
     bool widen_a, widen_b, widen_c, widen_bias;
     int64_t block; // rows of a piece
     Piece *piece;
@@ -73,8 +75,10 @@ static void library_close(void *handle)
 
 static const DeviceLibrary ONEDNN = {"oneDNN", library_open, library_close};
 
-bool gemm_cpu_is_native(Device *d, Dtype a, Dtype b)
+/* Whether oneDNN reads these as they are. */
+static bool is_native(Device *d, const Gemm *g)
 {
+    const Dtype a = g->a.dtype, b = g->b.dtype;
     void *handle;
 
     if (a == F32 && b == F32)
@@ -83,100 +87,51 @@ bool gemm_cpu_is_native(Device *d, Dtype a, Dtype b)
            ((GemmLibrary *)handle)->bf16;
 }
 
-static dnnl_data_type_t type_of(Dtype d)
+bool gemm_cpu_copies_b(Device *d, const Gemm *g)
 {
-    return d == F32 ? dnnl_f32 : dnnl_bf16;
-}
-
-/* A [rows, columns] operand whose memory is transposed or not. */
-static dnnl_status_t describe(dnnl_memory_desc_t *out, int64_t rows, int64_t columns, Dtype dtype,
-                              int64_t stride, bool transposed)
-{
-    const dnnl_dims_t dims = {rows, columns};
-    const dnnl_dims_t strides = {transposed ? 1 : stride, transposed ? stride : 1};
-
-    return dnnl_memory_desc_init_by_strides(out, 2, dims, type_of(dtype), strides);
-}
-
-static dnnl_status_t make_attributes(dnnl_primitive_attr_t *out, bool accumulate, Activation act)
-{
-    dnnl_post_ops_t after = NULL;
-    dnnl_status_t s = dnnl_primitive_attr_create(out);
-
-    if (!s)
-        s = dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user);
-    if (!s)
-        s = dnnl_post_ops_create(&after);
-    if (!s && accumulate)
-        s = dnnl_post_ops_append_sum(after, 1);
-    if (!s && act != ACTIVATION_NONE)
-        s = dnnl_post_ops_append_eltwise(
-            after, 1, act == ACTIVATION_GELU ? dnnl_eltwise_gelu_erf : dnnl_eltwise_gelu_tanh, 0,
-            0);
-    if (!s)
-        s = dnnl_primitive_attr_set_post_ops(*out, after);
-    dnnl_post_ops_destroy(after);
-    return s;
-}
-
-typedef struct Described {
-    dnnl_memory_desc_t a, b, c, bias;
-    dnnl_primitive_attr_t attributes;
-    dnnl_primitive_desc_t primitive;
-} Described;
-
-static dnnl_status_t bind_memory(GemmCpu *p, Piece *piece, const Described *d)
-{
-    const dnnl_memory_desc_t *pad =
-        dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
-    const dnnl_engine_t engine = p->library->engine;
-    const size_t bytes = arena_round(dnnl_memory_desc_get_size(pad));
-    dnnl_status_t s = dnnl_primitive_create(&piece->primitive, d->primitive);
-
-    p->pad_bytes = bytes > p->pad_bytes ? bytes : p->pad_bytes;
-    if (!s)
-        s = dnnl_memory_create(&piece->a, &d->a, engine, DNNL_MEMORY_NONE);
-    if (!s)
-        s = dnnl_memory_create(&piece->b, &d->b, engine, DNNL_MEMORY_NONE);
-    if (!s)
-        s = dnnl_memory_create(&piece->c, &d->c, engine, DNNL_MEMORY_NONE);
-    if (!s && p->g.bias)
-        s = dnnl_memory_create(&piece->bias, &d->bias, engine, DNNL_MEMORY_NONE);
-    if (!s)
-        s = dnnl_memory_create(&piece->pad, pad, engine, DNNL_MEMORY_NONE);
-    return s;
+    return (gemm_tiles_serve(g) && gemm_tiles_pack_b(g)) || !is_native(d, g);
 }
 
 /* The product of this piece, its operands as they are after widening. */
-static dnnl_status_t make_piece(GemmCpu *p, Piece *piece, Described *d)
+static Gemm piece_gemm(const GemmCpu *p, const Piece *piece)
 {
-    const Gemm *g = &p->g;
-    const bool sums = g->a.transposed; // pieces run along k
-    const int64_t m = sums ? g->m : piece->count, k = sums ? piece->count : g->k;
-    const bool first = piece->start == 0;
-    dnnl_matmul_desc_t matmul;
-    dnnl_status_t s = describe(&d->a, m, k, p->widen_a ? F32 : g->a.dtype,
-                               p->widen_a ? (sums ? g->m : g->k) : g->a.stride, sums);
+    const bool sums = p->g.a.transposed; // pieces run along k
+    Gemm g = p->g;
 
-    if (!s)
-        s = describe(&d->b, k, g->n, p->widen_b ? F32 : g->b.dtype,
-                     !p->widen_b       ? g->b.stride
-                     : g->b.transposed ? g->k
-                                       : g->n,
-                     g->b.transposed);
-    if (!s)
-        s = describe(&d->c, m, g->n, p->widen_c ? F32 : g->c.dtype, p->widen_c ? g->n : g->c.stride,
-                     false);
-    if (!s && g->bias)
-        s = describe(&d->bias, 1, g->n, p->widen_bias ? F32 : g->bias_dtype, g->n, false);
-    if (!s)
-        s = dnnl_matmul_desc_init(&matmul, &d->a, &d->b, g->bias ? &d->bias : NULL, &d->c);
-    if (!s)
-        s = make_attributes(&d->attributes, g->accumulate || (sums && !first), g->activation);
-    if (!s)
-        s = dnnl_primitive_desc_create(&d->primitive, &matmul, d->attributes, p->library->engine,
-                                       NULL);
-    return s ? s : bind_memory(p, piece, d);
+    g.m = sums ? g.m : piece->count;
+    g.k = sums ? piece->count : g.k;
+    g.accumulate = g.accumulate || (sums && piece->start > 0);
+    if (p->widen_a)
+        g.a = (GemmMatrix){F32, sums ? g.m : g.k, sums};
+    if (p->widen_b)
+        g.b = (GemmMatrix){F32, g.b.transposed ? g.k : g.n, g.b.transposed};
+    if (p->widen_c)
+        g.c = (GemmMatrix){F32, g.n, false};
+    if (p->widen_bias)
+        g.bias_dtype = F32;
+    return g;
+}
+
+/* Tiles of all rows serve each piece of them, but not where pieces are added up. */
+static dnnl_status_t make_piece(GemmCpu *p, Piece *piece)
+{
+    const dnnl_engine_t engine = p->library->engine;
+    const bool first = piece == p->piece;
+    const Piece all = {.count = p->g.a.transposed ? piece->count : p->g.m, .start = piece->start};
+    const Gemm g = piece_gemm(p, p->tiled ? &all : piece);
+    dnnl_status_t s = dnnl_success;
+
+    if (!p->tiled)
+        s = gemm_product_make(&piece->product, engine, &g);
+    else if (first || g.a.transposed)
+        s = gemm_tiles_make(&piece->tiles, engine, &g, p->threads);
+    else
+        piece->tiles = p->piece->tiles;
+    const size_t bytes = s              ? 0
+                         : piece->tiles ? gemm_tiles_scratch(piece->tiles)
+                                        : piece->product.pad_bytes;
+    p->pad_bytes = bytes > p->pad_bytes ? bytes : p->pad_bytes;
+    return s;
 }
 
 static Status make_pieces(GemmCpu *p)
@@ -193,12 +148,9 @@ static Status make_pieces(GemmCpu *p)
     dnnl_status_t s = dnnl_success;
     omp_set_num_threads(p->threads);
     for (int64_t i = 0; i < p->pieces && !s; i++) {
-        Described d = {0};
         p->piece[i].start = i * step;
         p->piece[i].count = i + 1 < p->pieces ? step : rows - i * step;
-        s = make_piece(p, &p->piece[i], &d);
-        dnnl_primitive_desc_destroy(d.primitive);
-        dnnl_primitive_attr_destroy(d.attributes);
+        s = make_piece(p, &p->piece[i]);
     }
     omp_set_num_threads(before);
     if (s)
@@ -219,14 +171,18 @@ static void plan_widening(GemmCpu *p, bool native)
     const int64_t block = native || narrow_sum || rows < WIDEN_ROWS ? rows : WIDEN_ROWS;
 
     p->block = block;
+    p->tiled = gemm_tiles_serve(g);
+    p->packed = p->tiled && gemm_tiles_pack_b(g);
+    p->b_bytes = p->packed ? gemm_tiles_panel_bytes(g) : 0;
     if (native)
         return;
     p->widen_a = g->a.dtype != F32;
-    p->widen_b = g->b.dtype != F32;
+    p->widen_b = g->b.dtype != F32 && !p->packed;
     p->widen_c = g->c.dtype != F32;
     p->widen_bias = g->bias && g->bias_dtype != F32;
     p->a_bytes = p->widen_a ? arena_round((size_t)(block * (sums ? g->m : g->k)) * 4) : 0;
-    p->b_bytes = p->widen_b ? arena_round((size_t)((sums ? block : g->k) * g->n) * 4) : 0;
+    if (p->widen_b)
+        p->b_bytes = arena_round((size_t)((sums ? block : g->k) * g->n) * 4);
     p->c_bytes = p->widen_c ? arena_round((size_t)((sums ? g->m : block) * g->n) * 4) : 0;
     p->bias_bytes = p->widen_bias ? arena_round((size_t)g->n * 4) : 0;
 }
@@ -248,8 +204,7 @@ Status gemm_cpu_make(GemmPlan **out, Device *d, Gemm g)
     p->threads = d->threads;
     p->library = library;
     // oneDNN has no product of F32 that it stores narrower
-    plan_widening(p, gemm_cpu_is_native(d, g.a.dtype, g.b.dtype) &&
-                         (g.a.dtype == BF16 || g.c.dtype == F32));
+    plan_widening(p, is_native(d, &g) && (g.a.dtype == BF16 || g.c.dtype == F32));
     s = make_pieces(p);
     if (s)
         gemm_cpu_free(&p->plan);
@@ -263,13 +218,9 @@ void gemm_cpu_free(GemmPlan *plan)
     GemmCpu *p = (GemmCpu *)plan;
 
     for (int64_t i = 0; i < p->pieces && p->piece; i++) {
-        Piece *x = &p->piece[i];
-        dnnl_primitive_destroy(x->primitive);
-        dnnl_memory_destroy(x->a);
-        dnnl_memory_destroy(x->b);
-        dnnl_memory_destroy(x->c);
-        dnnl_memory_destroy(x->bias);
-        dnnl_memory_destroy(x->pad);
+        gemm_product_free(&p->piece[i].product);
+        if (i == 0 || p->g.a.transposed)
+            gemm_tiles_free(p->piece[i].tiles);
     }
     free(p->piece);
     free(p);
@@ -314,24 +265,19 @@ static void poison(const GemmCpu *p, void *c)
                (size_t)p->g.n * dtype_size(p->g.c.dtype));
 }
 
-static bool execute(const GemmCpu *p, const Piece *x, void *a, void *b, void *c, void *bias,
-                    void *pad)
+static bool multiply(const GemmCpu *p, const Piece *x, const void *a, const void *b, void *c,
+                     const void *bias, char *scratch)
 {
-    dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, x->a},
-                               {DNNL_ARG_WEIGHTS, x->b},
-                               {DNNL_ARG_DST, x->c},
-                               {DNNL_ARG_SCRATCHPAD, x->pad},
-                               {DNNL_ARG_BIAS, x->bias}};
-    bool bad = dnnl_memory_set_data_handle(x->a, a) || dnnl_memory_set_data_handle(x->b, b) ||
-               dnnl_memory_set_data_handle(x->c, c) || dnnl_memory_set_data_handle(x->pad, pad) ||
-               (x->bias && dnnl_memory_set_data_handle(x->bias, bias));
+    const dnnl_stream_t stream = p->library->stream;
+    const int64_t rows = p->g.a.transposed ? p->g.m : x->count;
 
-    return !bad && !dnnl_primitive_execute(x->primitive, p->library->stream, x->bias ? 5 : 4, args);
+    return x->tiles ? gemm_tiles_run(x->tiles, stream, rows, a, b, c, bias, scratch)
+                    : gemm_product_run(&x->product, stream, a, b, c, bias, scratch);
 }
 
 /* Widens what this piece reads, multiplies, narrows what it wrote. */
 static bool run_piece(const GemmCpu *p, const Piece *x, const void *a, const void *b, void *c,
-                      void *bias, char *scratch)
+                      const void *bias, char *scratch)
 {
     const Gemm *g = &p->g;
     const bool sums = g->a.transposed;
@@ -347,14 +293,16 @@ static bool run_piece(const GemmCpu *p, const Piece *x, const void *a, const voi
     if (p->widen_a)
         convert_rows(wide_a, F32, a_columns, from_a, g->a.dtype, g->a.stride, x->count, a_columns,
                      p->threads);
+    if (p->packed && x->start == 0)
+        gemm_tiles_pack(g, p->threads, b, (float *)(void *)wide_b);
     if (p->widen_b && (sums || x->start == 0))
         convert_rows(wide_b, F32, b_columns, from_b, g->b.dtype, g->b.stride, b_rows, b_columns,
                      p->threads);
     if (p->widen_c && g->accumulate)
         convert_rows(wide_c, F32, g->n, to_c, g->c.dtype, g->c.stride, c_rows, g->n, p->threads);
     const bool good =
-        execute(p, x, p->widen_a ? wide_a : (char *)from_a, p->widen_b ? wide_b : (char *)from_b,
-                p->widen_c ? wide_c : to_c, bias, scratch);
+        multiply(p, x, p->widen_a ? wide_a : from_a, p->widen_b || p->packed ? wide_b : from_b,
+                 p->widen_c ? wide_c : to_c, bias, scratch);
     if (p->widen_c && good)
         convert_rows(to_c, g->c.dtype, g->c.stride, wide_c, F32, g->n, c_rows, g->n, p->threads);
     return good;
@@ -366,7 +314,7 @@ void gemm_cpu_run(GemmPlan *plan, Stream *stream, const void *a, const void *b, 
     GemmCpu *p = (GemmCpu *)plan;
     const int before = omp_get_max_threads();
     char *wide_bias = (char *)scratch + p->pad_bytes + p->a_bytes + p->b_bytes + p->c_bytes;
-    void *use_bias = p->widen_bias ? wide_bias : (void *)(uintptr_t)bias;
+    const void *use_bias = p->widen_bias ? wide_bias : bias;
     bool good = true;
 
     (void)stream;

@@ -33,9 +33,9 @@ static void run_on_host(void *what)
     gemm_cpu_run(r->plan, nullptr, r->a, r->b, r->c, r->bias, r->scratch);
 }
 
-bool gemm_cuda_is_native(Device *d, Dtype a, Dtype b)
+bool gemm_cuda_copies_b(Device *d, const Gemm *g)
 {
-    return gemm_cpu_is_native(d, a, b);
+    return gemm_cpu_copies_b(d, g);
 }
 
 Status gemm_cuda_make(GemmPlan **out, Device *d, Gemm g)

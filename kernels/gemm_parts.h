@@ -19,14 +19,14 @@ struct GemmPlan {
 };
 
 /* The functions of gemm.h, for plans of one kind. free: never NULL. */
-bool gemm_cpu_is_native(Device *d, Dtype a, Dtype b);
+bool gemm_cpu_copies_b(Device *d, const Gemm *g);
 MUST_CHECK Status gemm_cpu_make(GemmPlan **out, Device *d, Gemm g);
 void gemm_cpu_free(GemmPlan *p);
 size_t gemm_cpu_scratch(const GemmPlan *p);
 void gemm_cpu_run(GemmPlan *p, Stream *s, const void *a, const void *b, void *c, const void *bias,
                   void *scratch);
 
-bool gemm_cuda_is_native(Device *d, Dtype a, Dtype b);
+bool gemm_cuda_copies_b(Device *d, const Gemm *g);
 MUST_CHECK Status gemm_cuda_make(GemmPlan **out, Device *d, Gemm g);
 void gemm_cuda_free(GemmPlan *p);
 size_t gemm_cuda_scratch(const GemmPlan *p);

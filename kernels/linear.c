@@ -2,8 +2,8 @@
  *
  *   du = dy act'(u)      dx = du w      dw = du^T x      db = sum over rows of du
  *
- * In training with an activation u is kept: it is computed LINEAR_ROWS rows at a time and the
- * activation follows while they are in cache. In inference the activation is the product's own last
+ * In training with an activation u is kept: it is computed LINEAR_ROWS rows at a time, where that does
+ * not copy w each time, and the activation follows while they are in cache. In inference the activation is the product's own last
  * step. db is summed over fixed slices of SLICE_ROWS rows, then over the slices.
  */
 #include "kernels/linear.h"
@@ -107,9 +107,8 @@ Gemm linear_dw(const Call *c)
 static Status prepare_forward(Call *c, LinearPlan *p)
 {
     const int64_t N = tensor_rows(c->in[X]);
-    // where operands are widened, one product widens the weight once
-    const bool blocks =
-        c->save[PRE] && gemm_is_native(c->device, c->in[X]->dtype, c->in[WEIGHT]->dtype);
+    const Gemm whole = linear_forward(c, N);
+    const bool blocks = c->save[PRE] && !gemm_copies_b(c->device, &whole);
 
     p->step = blocks && N > LINEAR_ROWS ? LINEAR_ROWS : N;
     Status s = gemm_make(&p->forward, c->device, linear_forward(c, p->step));

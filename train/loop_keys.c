@@ -71,5 +71,5 @@ const Key loop_keys[] = {
     {"threads", KEY_INT, "0", .least = 0, .most = 1024,
      .help = "Of the host; 0: all processors this process may use."},
     {"recompute", KEY_CHOICE, "none", .choices = "none|cheap|block",
-     .help = "What backward computes again instead of keeping; the same result, less memory."},
+     .help = "What backward computes again instead of keeping; the same bits, less memory."},
     {0}};
