@@ -2,34 +2,18 @@
 #include "kernels/cudnn.cuh"
 
 #ifdef WITH_CUDNN
+#include "kernels/cuda_library.cuh"
 #include "runtime/device_stream.h"
 
-#include <dlfcn.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Grouped heads over packed rows, their gradients, BF16 recurrences; 9.10 had faults in attention. */
 enum { OLDEST_MINOR = 11 };
 
-static void *load_library(void)
-{
-    static const char *const FOLDERS[] = {"", "/usr/local/cuda/lib64/",
-                                          "/usr/local/cuda/targets/x86_64-linux/lib/"};
-    void *library = nullptr;
-    char name[128];
-
-    for (size_t i = 0; i < sizeof FOLDERS / sizeof *FOLDERS && !library; i++) {
-        snprintf(name, sizeof name, "%slibcudnn.so.%d", FOLDERS[i], CUDNN_MAJOR);
-        library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    }
-    return library;
-}
-
 template <typename F>
 static bool find(const Cudnn *n, F *out, const char *name)
 {
-    *out = reinterpret_cast<F>(dlsym(n->library, name));
-    return *out != nullptr;
+    return cuda_library_find(n->library, out, name);
 }
 
 static bool find_common(Cudnn *n)
@@ -114,7 +98,7 @@ static Status library_open(Device *d, void **out)
 
     if (!n)
         return fail(E_MEMORY, "no memory for cuDNN");
-    n->library = load_library();
+    n->library = cuda_library_open("libcudnn", CUDNN_MAJOR);
     const Status s =
         n->library
             ? check_library(d, n)
