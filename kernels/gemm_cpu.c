@@ -3,10 +3,11 @@
  * A plan is one product, or, where operands are widened, one for each block of rows in memory: of
  * the rows of a and c where a is not transposed, else (weight gradients) of the rows of a and b,
  * which are added up in c. A product is one primitive of oneDNN's (gemm_product.h) or, on
- * processors without AVX-512, tiles of them (gemm_tiles.h). The number of threads is fixed when a plan
+ * processors without AVX-512, tiles (gemm_tiles.h). The number of threads is fixed when a plan
  * is made, and set again when it runs.
  */
 #include "kernels/gemm_parts.h"
+#include "kernels/gemm_product.h"
 #include "kernels/gemm_tiles.h"
 
 #include "kernels/vector.h"
@@ -25,11 +26,10 @@ typedef struct GemmLibrary {
     bool bf16; // products of BF16 at full speed
 } GemmLibrary;
 
-/* The product of some rows, by tiles or else as oneDNN does it. */
+/* The product of some rows. */
 typedef struct Piece {
     int64_t start, count; // rows in memory
-    GemmTiles *tiles;
-    GemmProduct product;
+    GemmProduct product;  // where it is not tiled
 } Piece;
 
 typedef struct GemmCpu {
@@ -112,24 +112,14 @@ static Gemm piece_gemm(const GemmCpu *p, const Piece *piece)
     return g;
 }
 
-/* Tiles of all rows serve each piece of them, but not where pieces are added up. */
 static dnnl_status_t make_piece(GemmCpu *p, Piece *piece)
 {
-    const dnnl_engine_t engine = p->library->engine;
-    const bool first = piece == p->piece;
-    const Piece all = {.count = p->g.a.transposed ? piece->count : p->g.m, .start = piece->start};
-    const Gemm g = piece_gemm(p, p->tiled ? &all : piece);
+    const Gemm g = piece_gemm(p, piece);
     dnnl_status_t s = dnnl_success;
 
     if (!p->tiled)
-        s = gemm_product_make(&piece->product, engine, &g);
-    else if (first || g.a.transposed)
-        s = gemm_tiles_make(&piece->tiles, engine, &g, p->threads);
-    else
-        piece->tiles = p->piece->tiles;
-    const size_t bytes = s              ? 0
-                         : piece->tiles ? gemm_tiles_scratch(piece->tiles)
-                                        : piece->product.pad_bytes;
+        s = gemm_product_make(&piece->product, p->library->engine, &g);
+    const size_t bytes = p->tiled ? gemm_tiles_scratch(&g) : piece->product.pad_bytes;
     p->pad_bytes = bytes > p->pad_bytes ? bytes : p->pad_bytes;
     return s;
 }
@@ -217,11 +207,8 @@ void gemm_cpu_free(GemmPlan *plan)
 {
     GemmCpu *p = (GemmCpu *)plan;
 
-    for (int64_t i = 0; i < p->pieces && p->piece; i++) {
+    for (int64_t i = 0; i < p->pieces && p->piece; i++)
         gemm_product_free(&p->piece[i].product);
-        if (i == 0 || p->g.a.transposed)
-            gemm_tiles_free(p->piece[i].tiles);
-    }
     free(p->piece);
     free(p);
 }
@@ -266,13 +253,13 @@ static void poison(const GemmCpu *p, void *c)
 }
 
 static bool multiply(const GemmCpu *p, const Piece *x, const void *a, const void *b, void *c,
-                     const void *bias, char *scratch)
+                     const void *bias, void *scratch)
 {
-    const dnnl_stream_t stream = p->library->stream;
-    const int64_t rows = p->g.a.transposed ? p->g.m : x->count;
+    if (!p->tiled)
+        return gemm_product_run(&x->product, p->library->stream, a, b, c, bias, scratch);
 
-    return x->tiles ? gemm_tiles_run(x->tiles, stream, rows, a, b, c, bias, scratch)
-                    : gemm_product_run(&x->product, stream, a, b, c, bias, scratch);
+    const Gemm g = piece_gemm(p, x);
+    return gemm_tiles_run(&g, p->threads, p->packed, a, b, c, bias, scratch);
 }
 
 /* Widens what this piece reads, multiplies, narrows what it wrote. */

@@ -1,4 +1,4 @@
-/* gemm_product.h - for gemm_cpu.c and gemm_tiles.c: one product of oneDNN's, as its matmul primitive
+/* gemm_product.h - for gemm_cpu.c: one product of oneDNN's, as its matmul primitive
  * computes it.
  *
  * The primitive's number of threads is that of OpenMP when it is made, and must be so when it runs. Its

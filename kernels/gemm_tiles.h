@@ -14,29 +14,23 @@
 #ifndef KERNELS_GEMM_TILES_H
 #define KERNELS_GEMM_TILES_H
 
-#include "kernels/gemm_product.h"
+#include "kernels/gemm.h"
 
-typedef struct GemmTiles GemmTiles;
+enum { GEMM_TILE_ROWS = 60 };
 
 /* Whether tiles are to compute g (of any dtypes). Not sums over rows into a large c (weight gradients):
  * those the library always sums alike, and faster. */
 bool gemm_tiles_serve(const Gemm *g);
 
-/* Whether they read b from panels, which they fill from any dtype; else b must be F32. */
+/* Whether they are to read b from panels, which are filled from any dtype; else b must be F32. */
 bool gemm_tiles_pack_b(const Gemm *g);
 size_t gemm_tiles_panel_bytes(const Gemm *g);
 void gemm_tiles_pack(const Gemm *g, int threads, const void *b, float *panels);
 
-/* g: a, c and bias F32, b F32 where it is read as it is. Answers oneDNN's status; *out is freed by
- * gemm_tiles_free() then, too. */
-dnnl_status_t gemm_tiles_make(GemmTiles **out, dnnl_engine_t engine, const Gemm *g, int threads);
-void gemm_tiles_free(GemmTiles *t); // accepts NULL
-size_t gemm_tiles_scratch(const GemmTiles *t);
-
-/* Some rows of a and c: all m, or, where a is not transposed, a multiple of GEMM_TILE_ROWS or the last
- * ones, m modulo GEMM_TILE_ROWS and a multiple of it. b: panels, or as it is. Whether it worked. */
-enum { GEMM_TILE_ROWS = 60 };
-bool gemm_tiles_run(const GemmTiles *t, dnnl_stream_t stream, int64_t rows, const float *a,
-                    const float *b, float *c, const float *bias, char *scratch);
+/* Computes g, whose a, c and bias are F32; b: panels where `packed`, else F32. The number of threads must
+ * be OpenMP's, too. scratch: gemm_tiles_scratch() bytes. Whether it worked. */
+size_t gemm_tiles_scratch(const Gemm *g);
+bool gemm_tiles_run(const Gemm *g, int threads, bool packed, const float *a, const float *b,
+                    float *c, const float *bias, void *scratch);
 
 #endif
