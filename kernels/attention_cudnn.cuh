@@ -12,6 +12,7 @@
 #define KERNELS_ATTENTION_CUDNN_CUH
 
 #include "kernels/attention.cuh"
+#include "kernels/cudnn.h"
 
 #ifdef WITH_CUDNN
 #include "kernels/cudnn_graph.cuh"
