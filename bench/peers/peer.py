@@ -250,7 +250,7 @@ def evaluate(a):
 
 
 def limits(a):
-    """FLOP/s of a large product in F32 and BF16, bytes/s of a large copy: the best of five."""
+    """FLOP/s of a large product in each of --dtypes, bytes/s of a large copy: the best of five."""
     torch, _, _ = imported()
     n = 3072
 
@@ -265,7 +265,8 @@ def limits(a):
         return min(times)
 
     out = {}
-    for name, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16)):
+    for name in a.dtypes.split(","):
+        dtype = dict(f32=torch.float32, bf16=torch.bfloat16)[name]
         x, y = (torch.randn(n, n, dtype=dtype, device=a.device) for _ in "xy")
         z = torch.empty_like(x)
         out[name] = 2 * n**3 / best(lambda: torch.mm(x, y, out=z))
@@ -281,6 +282,7 @@ def main():
     for name in ("output", "like", "data", "model", "windows", "form"):
         parser.add_argument("--" + name)
     parser.add_argument("--number", default="f32")
+    parser.add_argument("--dtypes", default="f32,bf16")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--shape", default="bert", choices=("gpt2", "bert"))
     for name, value in (("most", None), ("length", 384), ("count", 400), ("compile", 0),

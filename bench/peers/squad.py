@@ -41,6 +41,7 @@ class Bench:
         self.env["CAIRN_CACHE"] = os.path.join(self.work, "cache")
         self.env["HF_HUB_OFFLINE"] = "1"
         self.models, self.data = {"minilm": os.path.abspath(a.model)}, {}
+        self.cases = {name: CASES[name] for name in a.cases.split(",")}
 
     def path(self, name):
         return os.path.join(self.work, name)
@@ -152,9 +153,10 @@ class Bench:
         found = {}
         for model in self.a.models.split(","):
             for turn in range(self.a.rounds):
-                self.once(f"limits-{model}-{turn}", lambda: self.peer("limits"))
+                self.once(f"limits-{model}-{turn}", lambda: self.peer(
+                    "limits", "--dtypes", ",".join(sorted({c[1] for c in self.cases.values()}))))
                 seen = set()
-                for case, (kind, dtype, form, numbers) in CASES.items():
+                for case, (kind, dtype, _, _) in self.cases.items():
                     if (kind, dtype) not in seen:
                         seen.add((kind, dtype))
                         key = (model, kind, dtype)
@@ -219,6 +221,7 @@ def main():
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--evaluation", default=None)
     parser.add_argument("--models", default="minilm,bert-base")
+    parser.add_argument("--cases", default=",".join(CASES))
     for name, value in (("steps", 0), ("rounds", 2), ("samples", 3000), ("compile", 1),
                         ("threads", os.cpu_count())):
         parser.add_argument("--" + name, type=int, default=value)

@@ -15,6 +15,7 @@
 #   DATA=FILE       SQuAD JSON to train on; default: train-v1.1.recon.json of $CAIRN_DATA
 #   EVALUATION=FILE SQuAD JSON to evaluate; default: xquad.en.json of $CAIRN_DATA
 #   STEPS, ROUNDS, SAMPLES, THREADS, COMPILE=0|1, MODELS=minilm,bert-base   to shorten
+#   CASES=f32_padded,f32_longest,f32_unpadded   where PyTorch's BF16 products are slower than its F32 ones
 #   WORK=DIR        keeps every finished measurement: a second call goes on where the first stopped
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -39,4 +40,5 @@ arguments+=(--evaluation "${EVALUATION:-$data/xquad.en.json}")
 arguments+=(--steps "${STEPS:-0}" --rounds "${ROUNDS:-2}" --samples "${SAMPLES:-3000}")
 arguments+=(--threads "${THREADS:-$(nproc)}" --compile "${COMPILE:-1}")
 arguments+=(--models "${MODELS:-minilm,bert-base}")
+[ -z "${CASES:-}" ] || arguments+=(--cases "$CASES")
 "$python" "$root/bench/peers/squad.py" "${arguments[@]}"

@@ -18,9 +18,13 @@ TITLES = {
 
 
 def processor():
+    """Its name, which on rented machines says little, and the widest products that it has."""
     with open("/proc/cpuinfo") as f:
-        found = re.search(r"model name\s*:\s*(.*)", f.read())
-    return found.group(1).strip() if found else platform.machine()
+        text = f.read()
+    found = re.search(r"model name\s*:\s*(.*)", text)
+    widest = next((title for flag, title in (("avx512_bf16", "AVX-512 BF16"), ("avx512f", "AVX-512"),
+                                             ("avx2", "AVX2")) if f" {flag}" in text), "")
+    return f"{found.group(1).strip() if found else platform.machine()} {widest}".strip()
 
 
 def slug(threads):
@@ -104,7 +108,7 @@ def way_text(way):
 
 def limits_text(bench, model):
     found = [bench.once(f"limits-{model}-{turn}", None) for turn in range(bench.a.rounds)]
-    return {k: max(f[k] for f in found) for k in ("f32", "bf16", "copy")}
+    return {k: max(f[k] for f in found) for k in found[0]}
 
 
 def speed_lines(rows, limits):
@@ -135,8 +139,9 @@ def detail_lines(rows, limits):
                f"| {r['spread']} |")
     yield ""
     for model, limit in limits.items():
-        yield (f"Limits measured among the runs of {model}: F32 products {limit['f32'] / 1e9:.0f} "
-               f"GFLOP/s, BF16 products {limit['bf16'] / 1e9:.0f} GFLOP/s, copy "
+        products = ", ".join(f"{k.upper()} products {limit[k] / 1e9:.0f} GFLOP/s"
+                             for k in ("f32", "bf16") if k in limit)
+        yield (f"Limits measured among the runs of {model}: {products}, copy "
                f"{limit['copy'] / 1e9:.1f} GB/s.")
 
 
@@ -170,9 +175,10 @@ def write(bench, found, clock):
     """Writes the table; gives the last line."""
     a = bench.a
     models = a.models.split(",")
-    rows = [row(bench, found, m, c) for m in models for c in CASES]
+    rows = [row(bench, found, m, c) for m in models for c in bench.cases]
     limits = {m: limits_text(bench, m) for m in models}
-    some = next(r for r in found[models[0], "f32_padded"] if "failed" not in r)
+    some = next(r for (m, *c), runs in found.items() if m == models[0] and len(c) == 1
+                for r in runs if "failed" not in r)
     lines = [
         f"# squad: Cairn beside PyTorch on {processor()}, {a.threads} threads",
         "",
@@ -194,6 +200,6 @@ def write(bench, found, clock):
         f.write("\n".join(lines) + "\n")
     squad.say("\n".join(lines))
     last = {r["case"]: r for r in rows if r["model"] == models[-1]}
-    text = " ".join(f"{c}={last[c]['ratio']:.2f}" for c in CASES)
-    plain = last["f32_unpadded"]
-    return f"{text} memory={plain['cairn_memory'] / plain['torch_memory']:.2f}"
+    text = " ".join(f"{c}={last[c]['ratio']:.2f}" for c in bench.cases)
+    plain = last.get("f32_unpadded")
+    return text + (f" memory={plain['cairn_memory'] / plain['torch_memory']:.2f}" if plain else "")
