@@ -1,9 +1,8 @@
-/* gemm_product.h - for gemm_cpu.c: one product of oneDNN's, as its matmul primitive
- * computes it.
+/* gemm_product.h - for gemm_cpu.c: one product as oneDNN's matmul primitive computes it.
  *
  * The primitive's number of threads is that of OpenMP when it is made, and must be so when it runs. Its
  * scratchpad is the caller's: with the library's own, one primitive in several threads computes
- * garbage. The memory objects belong to one thread at a time, so each thread has its own product.
+ * garbage. The memory objects are bound to the operands of one run: no two runs at once.
  */
 #ifndef KERNELS_GEMM_PRODUCT_H
 #define KERNELS_GEMM_PRODUCT_H

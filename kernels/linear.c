@@ -3,8 +3,8 @@
  *   du = dy act'(u)      dx = du w      dw = du^T x      db = sum over rows of du
  *
  * In training with an activation u is kept: it is computed LINEAR_ROWS rows at a time, where that does
- * not copy w each time, and the activation follows while they are in cache. In inference the activation is the product's own last
- * step. db is summed over fixed slices of SLICE_ROWS rows, then over the slices.
+ * not copy w each time, and the activation follows while they are in cache. In inference the
+ * activation is the product's own last step. db is summed over fixed slices of SLICE_ROWS rows, then over the slices.
  */
 #include "kernels/linear.h"
 
