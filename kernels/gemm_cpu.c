@@ -29,7 +29,8 @@ typedef struct GemmLibrary {
 /* The product of some rows. */
 typedef struct Piece {
     int64_t start, count; // rows in memory
-    GemmProduct product;  // where it is not tiled
+    bool tiled;
+    GemmProduct product; // where it is not
 } Piece;
 
 typedef struct GemmCpu {
@@ -37,7 +38,7 @@ typedef struct GemmCpu {
     Gemm g; // as asked
     int threads;
     GemmLibrary *library;
-    bool tiled, packed; // see gemm_tiles.h
+    bool packed; // b is, see gemm_tiles.h
     bool widen_a, widen_b, widen_c, widen_bias;
     int64_t block; // rows of a piece
     Piece *piece;
@@ -117,9 +118,10 @@ static dnnl_status_t make_piece(GemmCpu *p, Piece *piece)
     const Gemm g = piece_gemm(p, piece);
     dnnl_status_t s = dnnl_success;
 
-    if (!p->tiled)
+    piece->tiled = gemm_tiles_serve(&g);
+    if (!piece->tiled)
         s = gemm_product_make(&piece->product, p->library->engine, &g);
-    const size_t bytes = p->tiled ? gemm_tiles_scratch(&g) : piece->product.pad_bytes;
+    const size_t bytes = piece->tiled ? gemm_tiles_scratch(&g) : piece->product.pad_bytes;
     p->pad_bytes = bytes > p->pad_bytes ? bytes : p->pad_bytes;
     return s;
 }
@@ -161,8 +163,7 @@ static void plan_widening(GemmCpu *p, bool native)
     const int64_t block = native || narrow_sum || rows < WIDEN_ROWS ? rows : WIDEN_ROWS;
 
     p->block = block;
-    p->tiled = gemm_tiles_serve(g);
-    p->packed = p->tiled && gemm_tiles_pack_b(g);
+    p->packed = gemm_tiles_serve(g) && gemm_tiles_pack_b(g);
     p->b_bytes = p->packed ? gemm_tiles_panel_bytes(g) : 0;
     if (native)
         return;
@@ -255,7 +256,7 @@ static void poison(const GemmCpu *p, void *c)
 static bool multiply(const GemmCpu *p, const Piece *x, const void *a, const void *b, void *c,
                      const void *bias, void *scratch)
 {
-    if (!p->tiled)
+    if (!x->tiled)
         return gemm_product_run(&x->product, p->library->stream, a, b, c, bias, scratch);
 
     const Gemm g = piece_gemm(p, x);

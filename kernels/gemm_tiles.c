@@ -12,16 +12,17 @@ enum {
     TOGETHER = 6,  // rows that the library sums at once
     COLUMNS = 256, // of a tile
     PANEL_STRIDE = COLUMNS + 16,
-    PACK_ROWS = 240, // rows of a for which a copy of b is worth its time
-    LARGE_SUM = 384, // rows and columns of a c that the library cuts alike for all threads
-    TURN_ROWS = 16,  // of b^T: turned at once, so that whole cache lines are written
+    MOST_THREADS = 256, // of machines with such processors
+    PACK_ROWS = 240,    // rows of a for which a copy of b is worth its time
+    TURN_ROWS = 16,     // of b^T: turned at once, so that whole cache lines are written
     TURN_COLUMNS = 64
 };
 
-/* 1 / m + 1 / n < 0.0038: the library's own condition for copying the operands, whatever the threads. */
+/* 1 / m + 1 / n < 0.0038 and k above the number of threads: the library's own condition for copying the
+ * operands, which it then sums alike. */
 static bool copied_by_library(const Gemm *g)
 {
-    return (double)(g->m + g->n) < 0.0038 * (double)g->m * (double)g->n;
+    return g->k > MOST_THREADS && (double)(g->m + g->n) < 0.0038 * (double)g->m * (double)g->n;
 }
 
 bool gemm_tiles_serve(const Gemm *g)

@@ -18,8 +18,8 @@
 
 enum { GEMM_TILE_ROWS = 60 };
 
-/* Whether tiles are to compute g (of any dtypes). Not sums over rows into a large c (weight gradients):
- * those the library always sums alike, and faster. */
+/* Whether tiles are to compute g (of any dtypes). Not sums over many rows into a large c (weight
+ * gradients): those the library always sums alike, and faster. */
 bool gemm_tiles_serve(const Gemm *g);
 
 /* Whether they are to read b from panels, which are filled from any dtype; else b must be F32. */
