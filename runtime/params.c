@@ -22,7 +22,8 @@ typedef struct Param {
     Init init;
     Tensor *master, *value, *gradient;
     bool frozen, decay, unreached;
-    bool trained;   // has a master, a gradient and moments
+    bool trained; // has a master, a gradient and moments
+    float *given; // on the host: what a narrow one without a master was written with, if it rounds
     int64_t offset; // elements; of a trained one the same in every arena
 } Param;
 
@@ -33,7 +34,7 @@ struct Params {
     char *message;
     int count, room;
     Param *param;
-    bool laid;
+    bool laid, inference;
     int unreached;
     int64_t decayed, trained, total;
     Arena masters, copies, gradients;
@@ -61,6 +62,7 @@ void params_free(Params *p)
             free(q->value);
         free(q->master);
         free(q->gradient);
+        free(q->given);
         free(q->name);
     }
     arena_close(&p->masters);
@@ -263,6 +265,7 @@ Status params_layout(Params *p, const Graph *reached, bool inference)
         return params_status(p);
     assert(!p->laid);
     p->laid = true;
+    p->inference = inference;
     for (int i = 0; i < p->count; i++) {
         Param *q = &p->param[i];
         q->unreached = reached && !q->frozen && !graph_reaches(reached, q->value);
@@ -339,8 +342,34 @@ Status params_initialise(Params *p, uint64_t seed)
     return s;
 }
 
+static float widened(const Params *p, uint16_t half)
+{
+    return p->dtype == BF16 ? float_from_bf16(half) : float_from_f16(half);
+}
+
+/* Keeps what a parameter that a training run leaves as it is was given, unless `half` says it all. */
+static Status keep_given(Params *p, Param *q, const float *values, const uint16_t *half)
+{
+    const int64_t count = tensor_size(q->value);
+    bool exact = true;
+
+    free(q->given);
+    q->given = NULL;
+    if (p->inference || has_master(q))
+        return OK;
+    for (int64_t k = 0; k < count && exact; k++)
+        exact = widened(p, half[k]) == values[k];
+    if (exact)
+        return OK;
+    q->given = malloc(tensor_bytes(q->master));
+    if (!q->given)
+        return fail(E_MEMORY, "no memory to keep frozen parameter %s", q->name);
+    memcpy(q->given, values, tensor_bytes(q->master));
+    return OK;
+}
+
 /* Rounds values, on the host, into what operators see. */
-static Status write_narrow(Params *p, const Param *q, const float *values)
+static Status write_narrow(Params *p, Param *q, const float *values)
 {
     const DeviceTable *t = p->device->table;
     const int64_t count = tensor_size(q->value);
@@ -350,7 +379,9 @@ static Status write_narrow(Params *p, const Param *q, const float *values)
         return fail(E_MEMORY, "no memory for %s in %s", q->name, dtype_name(p->dtype));
     for (int64_t k = 0; k < count; k++)
         half[k] = p->dtype == BF16 ? bf16_from_float(values[k]) : f16_from_float(values[k]);
-    Status s = t->copy(p->device, NULL, q->value->data, half, tensor_bytes(q->value), TO_DEVICE);
+    Status s = keep_given(p, q, values, half);
+    if (!s)
+        s = t->copy(p->device, NULL, q->value->data, half, tensor_bytes(q->value), TO_DEVICE);
     if (!s)
         s = t->synchronise(p->device, NULL);
     free(half);
@@ -369,14 +400,14 @@ static Status read_narrow(const Params *p, const Param *q, float *values)
     if (!s)
         s = t->synchronise(p->device, NULL);
     for (int64_t k = 0; k < count && !s; k++)
-        values[k] = p->dtype == BF16 ? float_from_bf16(half[k]) : float_from_f16(half[k]);
+        values[k] = widened(p, half[k]);
     free(half);
     return s;
 }
 
 Status params_write(Params *p, int i, const float *values)
 {
-    const Param *q = &p->param[i];
+    Param *q = &p->param[i];
     const DeviceTable *t = p->device->table;
     Status s = OK;
 
@@ -392,6 +423,10 @@ Status params_read(const Params *p, int i, float *values)
     const Param *q = &p->param[i];
     const DeviceTable *t = p->device->table;
 
+    if (q->given) {
+        memcpy(values, q->given, tensor_bytes(q->master));
+        return OK;
+    }
     if (!has_master(q))
         return read_narrow(p, q, values);
     Status s = t->copy(p->device, NULL, values, q->master->data, tensor_bytes(q->master), TO_HOST);
@@ -404,7 +439,7 @@ Status params_renew_copies(Params *p)
     Status s = OK;
 
     for (int i = 0; i < p->count && !s && p->dtype != F32; i++) {
-        const Param *q = &p->param[i];
+        Param *q = &p->param[i];
         if (!q->trained || !is_narrow(q))
             continue;
         float *values = malloc(tensor_bytes(q->master) + 1);

@@ -11,8 +11,10 @@
  * gradients and copies of what is trained lie at the same element offsets, each padded with zeros
  * to 64 elements, so that an optimizer is one launch over a range and a collective is a range.
  *
- * What is not trained, and in inference nothing is, lies in one type alone, the one that operators
- * see: no master, no gradient. Written there in BF16 or F16 it is rounded, and reads back so.
+ * What is not trained, and in inference nothing is, lies on the device in one type alone, the one
+ * that operators see: no master, no gradient. In inference it reads back as it was rounded. Where
+ * others are trained it reads back as it was given, since it will be saved: where BF16 or F16 loses
+ * something, F32 values stay on the host.
  */
 #ifndef RUNTIME_PARAMS_H
 #define RUNTIME_PARAMS_H

@@ -31,7 +31,7 @@ const Key squad_keys[] = {
     {"null_score_diff_threshold", KEY_REAL, "0", .least = -1e9, .most = 1e9,
      .help = "No answer where its score exceeds the best answer's by more than this."},
     {"freeze_embeddings", KEY_BOOL, "false", .flags = KEY_ALTERS_BITS,
-     .help = "Do not train the embeddings. What is frozen is kept, and saved, rounded to dtype."},
+     .help = "Do not train the embeddings. What is frozen lies in dtype; it is saved as it came."},
     {"freeze_layers", KEY_INT, "0", .least = 0, .most = 4096, .flags = KEY_ALTERS_BITS,
      .help = "Do not train the first so many layers, likewise."},
     {0}};

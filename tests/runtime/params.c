@@ -1,5 +1,5 @@
 /* Tests runtime/params.c: what is trained has a master, a gradient and a copy; what is not lies in one
- * type alone, and reads back as it was rounded. */
+ * type alone; it reads back as it was given, or in inference as it was rounded. */
 #include "runtime/params.h"
 #include "tests/on_device.h"
 #include "tests/test.h"
@@ -71,7 +71,7 @@ static void count_bytes(void)
 }
 
 /* 1 + 2^-8 + 2^-12 is nearer to 1 + 2^-7 than to 1 in BF16, and 1 + 2^-8 (+ 2^-12 lost) in F16. */
-static void read_back(Dtype dtype, float rounded)
+static void read_back(Dtype dtype, bool inference, float rounded)
 {
     const float given = 1 + 0x1p-8f + 0x1p-12f;
     float in[MATRIX], out[MATRIX];
@@ -79,12 +79,13 @@ static void read_back(Dtype dtype, float rounded)
 
     for (int i = 0; i < MATRIX; i++)
         in[i] = i % 2 ? -given : given;
-    if (world_open(&w, dtype, false)) {
+    if (world_open(&w, dtype, inference)) {
         for (int k = 0; k < PARAMETERS; k++)
             CHECK_OK(params_write(w.params, k, in));
         CHECK_OK(params_renew_copies(w.params));
         for (int k = 0; k < PARAMETERS; k++) {
-            const float want = k == FROZEN ? rounded : given;
+            const bool matrix = k == TRAINED || k == FROZEN;
+            const float want = inference && matrix ? rounded : given;
             memset(out, 0, sizeof out);
             CHECK_OK(params_read(w.params, k, out));
             const int64_t n = tensor_size(params_master(w.params, k));
@@ -95,15 +96,22 @@ static void read_back(Dtype dtype, float rounded)
         CHECK_OK(params_write(w.params, FROZEN, in));
         CHECK_OK(params_read(w.params, FROZEN, out));
         CHECK(memcmp(in, out, sizeof out) == 0);
+        /* What dtype holds exactly takes the place of what it did not. */
+        memset(in, 0, sizeof in);
+        CHECK_OK(params_write(w.params, FROZEN, in));
+        CHECK_OK(params_read(w.params, FROZEN, out));
+        CHECK(memcmp(in, out, sizeof out) == 0);
     }
     world_close(&w);
 }
 
 static void values_read_back(void)
 {
-    read_back(F32, 1 + 0x1p-8f + 0x1p-12f);
-    read_back(BF16, 1 + 0x1p-7f);
-    read_back(F16, 1 + 0x1p-8f);
+    for (int inference = 0; inference < 2; inference++) {
+        read_back(F32, inference, 1 + 0x1p-8f + 0x1p-12f);
+        read_back(BF16, inference, 1 + 0x1p-7f);
+        read_back(F16, inference, 1 + 0x1p-8f);
+    }
 }
 
 /* Both copies of a trained matrix hold the same number. */
