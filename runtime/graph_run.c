@@ -9,10 +9,11 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS_BEFORE_CAPTURE = 2 };
+enum { RUNS_BEFORE_CAPTURE = 2, SENTENCE = 1024 };
 
 /* Views follow their base; state and parameters may have moved since the last run. */
 static Status resolve_views(Graph *g)
@@ -119,10 +120,18 @@ static Status record_capture(Graph *g, Stream *stream)
 
     if (s)
         return s;
+    char text[SENTENCE];
+    Capture *recorded = NULL;
     s = replay(g, stream);
-    Status end = t->capture_end(g->device, stream, &g->capture);
-    if (s || end)
-        return s ? s : end;
+    snprintf(text, sizeof text, "%s", status_text());
+    const Status end = t->capture_end(g->device, stream, &recorded);
+    if (s) { // what was recorded is not whole
+        t->capture_close(g->device, recorded);
+        return fail(s, "%s", text);
+    }
+    if (end)
+        return end;
+    g->capture = recorded;
     return t->capture_run(g->device, g->capture, stream);
 }
 

@@ -4,6 +4,14 @@
 #include "kernels/gpu.cuh"
 #include "runtime/device_stream.h"
 
+void refusing_forward_cuda(Call *c)
+{
+    const RefusingArgs *a = static_cast<const RefusingArgs *>(c->args);
+
+    if (++*a->runs == a->refused)
+        device_fault(c->device, "a library", "not now");
+}
+
 #ifdef WITH_EMULATOR
 
 void faulty_forward_cuda(Call *c)

@@ -1,6 +1,6 @@
-/* faulty_op.h - the forward pass of an operator that goes wrong, on a device of kind CUDA: its kernel
+/* faulty_op.h - forward passes of operators that go wrong, on a device of kind CUDA. The kernel of one
  * writes where no memory is. Under the emulator, which would stop the whole program there, a library
- * answers with a fault instead. */
+ * answers with a fault instead. The other's library refuses once. */
 #ifndef TESTS_FAULTY_OP_H
 #define TESTS_FAULTY_OP_H
 
@@ -11,6 +11,13 @@ extern "C" {
 #endif
 
 void faulty_forward_cuda(Call *c);
+
+typedef struct RefusingArgs {
+    int *runs;   // counts them
+    int refused; // which one fails, from 1
+} RefusingArgs;
+
+void refusing_forward_cuda(Call *c);
 
 #ifdef __cplusplus
 }

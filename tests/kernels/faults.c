@@ -70,8 +70,65 @@ static void the_instruction_is_named(void)
     device_close(d);
 }
 
+enum { RECORDED_RUN = 3 };
+
+static const Op refusing_op = {
+    .name = "refusing",
+    .shape = faulty_shape,
+    .forward = {NULL, IF_CUDA(refusing_forward_cuda)},
+};
+
+/* Runs of a graph whose recording fails: the next one records it again. */
+static void half_a_recording_is_not_kept(void)
+{
+    const float one[N * C] = {1, 2, 3};
+    float twice[N * C];
+    int runs = 0;
+    const RefusingArgs args = {&runs, RECORDED_RUN};
+    Device *d = NULL;
+
+    if (test_on_cpu()) {
+        SKIP("the CPU records nothing");
+        return;
+    }
+    if (!CHECK_OK(test_device_open(test_device(), 1, &d)))
+        return;
+    Graph *g = graph_new(d, (GraphOptions){0});
+    Arena arena = {0};
+    Tensor *x = graph_state(g, "x", F32, DIMS(N, C)), *sum = graph_state(g, "sum", F32, DIMS(N, C));
+    x->data = on_device(d, one, sizeof one);
+    sum->data = on_device(d, one, sizeof one);
+    (void)graph_record(g, &refusing_op, 1, &x, &args, sizeof args);
+    graph_store(g, sum, op_add(g, x, x), false);
+    Status s = graph_plan(g);
+    if (!s)
+        s = arena_open(&arena, d, graph_bytes(g) + ARENA_ALIGNMENT);
+    if (!s)
+        s = graph_compile(g, &arena);
+    CHECK_OK(s);
+    for (int i = 1; i <= RECORDED_RUN + 2 && !s; i++) {
+        const Status ran = graph_run(g, NULL);
+        CHECK(ran == (i == RECORDED_RUN ? E_DEVICE : OK));
+        if (ran)
+            CHECK(strstr(status_text(), "instruction 0 of 3 (refusing, forward)") &&
+                  strstr(status_text(), "a library answers not now"));
+        memset(twice, 0, sizeof twice);
+        if (!ran) {
+            from_device(d, twice, sum->data, sizeof twice);
+            CHECK(twice[0] == 2 && twice[2] == 6);
+        }
+        to_device(d, sum->data, one, sizeof one);
+    }
+    graph_free(g);
+    arena_close(&arena);
+    on_device_free(d, x->data, sizeof one);
+    on_device_free(d, sum->data, sizeof one);
+    device_close(d);
+}
+
 int main(void)
 {
     RUN(the_instruction_is_named);
+    RUN(half_a_recording_is_not_kept);
     return test_result();
 }
