@@ -460,8 +460,8 @@ static void launch(Call *c)
     s = s ? s : tile_map(&v, c->in[V], spare, args->kv_heads, WIDTH, PANEL);
     s = s ? s : tile_map(&k_ring, c->in[K], spare, args->kv_heads, WIDTH, ROWS);
     s = s ? s : tile_map(&v_ring, c->in[V], spare, args->kv_heads, WIDTH, ROWS);
-    if (s) // as in attention_forward_sm90.cu
-        return attention_backward_sm80(c);
+    if (s)
+        return maps_refused(c);
     if (c->din[Q])
         launch_queries<T, WIDTH>(c, task, q, dy, k_ring, v_ring);
     if (c->din[K] || c->din[V])

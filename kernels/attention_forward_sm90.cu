@@ -287,8 +287,8 @@ static void launch(Call *c)
     Status s = tile_map(&q, c->in[Q], c->in[Q], args->heads, WIDTH, PANEL);
     s = s ? s : tile_map(&k, c->in[K], c->in[Q], args->kv_heads, WIDTH, Shape::KEYS);
     s = s ? s : tile_map(&v, c->in[V], c->in[Q], args->kv_heads, WIDTH, Shape::KEYS);
-    if (s) // no driver for 9.0 refuses these maps; if one did, sm80 needs none
-        return attention_forward_sm80(c);
+    if (s)
+        return maps_refused(c);
     cudaFuncSetAttribute(attention_forward_wgmma<T, WIDTH>,
                          cudaFuncAttributeMaxDynamicSharedMemorySize, (int)Shape::BYTES);
     LAUNCH((attention_forward_wgmma<T, WIDTH>), grid_of(task, tiles, task.heads),

@@ -134,6 +134,14 @@ static inline Status tile_map(TensorMap *map, const Tensor *x, const Tensor *oth
                              ROW_BYTES);
 }
 
+/* Nothing is launched then; the next check of the device fails with this. */
+static inline void maps_refused(const Call *c)
+{
+    device_fault(c->device, "the driver",
+                 "that it makes no tensor maps for attention kernel sm90: name another, "
+                 "kernel.attention=sm80, or update the driver");
+}
+
 size_t attention_forward_sm90_shared(int D);
 size_t attention_backward_sm90_shared(int D);
 void attention_forward_sm90(Call *c);

@@ -48,6 +48,15 @@ if [ "$device" = emulated ] && "$CAIRN" bench attention --list --device emulated
     refuse 1 "*attention kernel sm90: wants a card of compute capability 9.0, this one is 8.0; leave kernel.attention out *" \
         "${keys[@]}" output_dir=run kernel.attention=sm90
     unset CAIRN_EMULATOR_CAPABILITY
+    export CAIRN_EMULATOR_TENSOR_MAPS=none # a driver that makes none
+    row=(bench attention --device emulated --shape B=1,T=8,H=1,D=32 --dtype bf16 --repeats 1)
+    for pass in forward backward; do
+        run 1 "${row[@]}" --pass $pass --kernel sm90
+        [[ $err == *"the driver answers that it makes no tensor maps for attention kernel sm90: name another, "* ]] ||
+            bad "$pass: no tensor maps"
+        run 0 "${row[@]}" --pass $pass --kernel sm80
+    done
+    unset CAIRN_EMULATOR_TENSOR_MAPS
 fi
 
 # The table, and one row forced by name.

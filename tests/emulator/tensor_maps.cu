@@ -2,6 +2,7 @@
 #include "tests/emulator/cuda_runtime_api.h"
 #include "tests/emulator/tensor_maps.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 namespace emulator
@@ -82,7 +83,8 @@ extern "C" cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void *
                                                         unsigned long long,
                                                         cudaDriverEntryPointQueryResult *found)
 {
-    const bool known = !strcmp(name, "cuTensorMapEncodeTiled");
+    const char *maps = getenv("CAIRN_EMULATOR_TENSOR_MAPS");
+    const bool known = !strcmp(name, "cuTensorMapEncodeTiled") && !(maps && !strcmp(maps, "none"));
 
     *entry = known ? reinterpret_cast<void *>(cuTensorMapEncodeTiled) : nullptr;
     *found = known ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
