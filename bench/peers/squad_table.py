@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import statistics
 import time
 
@@ -32,22 +33,29 @@ def slug(threads):
     return f"{name}-{threads}-threads"
 
 
+TOKENISED = 8000  # questions, so that what Cairn does else is little beside it
+
+
 def wall_clock(bench):
     """Seconds of tokenising, of evaluation, of both sides."""
     a, out = bench.a, {}
-    windows = bench.once("windows-real", None)
+    windows = bench.once("tokenise", lambda: bench.peer(
+        "windows", "--model", bench.models["minilm"], "--data", bench.data["real"], "--most", TOKENISED,
+        "--output", bench.path("tokenise.npz")))
     out["tokenise"] = dict(questions=windows["questions"], torch=windows["seconds"])
 
     def cairn_tokenise():
-        recipe = bench.recipe("minilm", "real", "f32", bench.path("dry"))
-        seconds = []
-        for state in ("cold", "warm"):
-            env = dict(bench.env, CAIRN_CACHE=bench.path("cache-tokenise"))
-            seconds.append(bench.process([a.cairn, "train", recipe, "--dry-run"], env)[1])
-        return dict(seconds=seconds)
+        recipe = bench.recipe("minilm", "real", "f32", bench.path("dry"), samples=TOKENISED)
+        cold, warm = [], []
+        for _ in range(5):
+            cache = bench.path("cache-tokenise")
+            shutil.rmtree(cache, ignore_errors=True)
+            env = dict(bench.env, CAIRN_CACHE=cache)
+            for seconds in (cold, warm):
+                seconds.append(bench.process([a.cairn, "train", recipe, "--dry-run"], env)[1])
+        return dict(seconds=min(cold) - min(warm))
 
-    cold, again = bench.once("cairn-tokenise", cairn_tokenise)["seconds"]
-    out["tokenise"]["cairn"] = cold - again
+    out["tokenise"]["cairn"] = bench.once("cairn-tokenise", cairn_tokenise)["seconds"]
     if a.evaluation and "minilm" in a.models:
         trained = bench.path("trained")
         data = os.path.abspath(a.evaluation)
@@ -87,7 +95,8 @@ def row(bench, found, model, case):
     tokens = sum(map(sum, lengths))
     flops = sum(flops_of(model, n) for n in lengths) / tokens  # of a token of these windows
 
-    cairn, torch = (median_of(cairn_runs, lambda r: r["rates"]), median_of(torch_runs, torch_rates))
+    cairn = median_of(cairn_runs, lambda r: warm(r["rates"]))
+    torch = median_of(torch_runs, torch_rates)
     peak = lambda runs, key: statistics.median(r[key] for r in runs)
     return dict(
         model=model, case=case, cairn=cairn, torch=torch, ratio=cairn / torch,
@@ -106,9 +115,11 @@ def way_text(way):
         "torch.compile" if compiled else "eager")
 
 
-def limits_text(bench, model):
+def limits_of(bench, model):
+    """The best that was seen: torch's large product and cairn bench's measure, torch's copy."""
     found = [bench.once(f"limits-{model}-{turn}", None) for turn in range(bench.a.rounds)]
-    return {k: max(f[k] for f in found) for k in found[0]}
+    best = {k: max(f[k] for f in found) for k in found[0]}
+    return {k: max(v, bench.product_limit(k)) if k != "copy" else v for k, v in best.items()}
 
 
 def speed_lines(rows, limits):
@@ -176,16 +187,17 @@ def write(bench, found, clock):
     a = bench.a
     models = a.models.split(",")
     rows = [row(bench, found, m, c) for m in models for c in bench.cases]
-    limits = {m: limits_text(bench, m) for m in models}
+    limits = {m: limits_of(bench, m) for m in models}
     some = next(r for r in found[models[0], rows[0]["case"]] if "failed" not in r)
     lines = [
         f"# squad: Cairn beside PyTorch on {processor()}, {a.threads} threads",
         "",
         f"`bench/peers/squad.sh`, {time.strftime('%Y-%m-%d')}; torch {some['torch']}, transformers "
-        f"{some['transformers']}, SDPA attention, fused AdamW, dropout on, the faster of eager and "
-        f"torch.compile; batches of {squad.BATCH}, the same windows in the same order; median over "
+        f"{some['transformers']}, SDPA attention, fused AdamW, dropout on, "
+        f"{'the faster of eager and torch.compile' if a.compile else 'eager'}; batches of {squad.BATCH}, the same windows in the same order; median over "
         f"the steps after warm-up of {a.rounds} interleaved run(s) each. Tokens are real ones: "
-        "padding does not count. The limit is that of a 3072 x 3072 product by torch in the same "
+        "padding does not count. The limit is the better of a 3072 x 3072 product by torch and of "
+        "what `cairn bench` measures (oneDNN's products, multiply-adds in registers), in the same "
         "run; FLOPs as in flops_of().",
         "", *speed_lines(rows, limits), "", *memory_lines(rows), "", *clock_lines(clock), "",
         "As measured:", "", *detail_lines(rows, limits),
