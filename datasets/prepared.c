@@ -102,6 +102,10 @@ Status prepared_write(const char *path, const PreparedTable *tables, int count)
     bool good = false;
     Status s = file_open(&w, path);
 
+    if (!s && !w.part) {
+        file_discard(&w);
+        s = fail(E_IO, "%s: is no regular file, which HDF5 needs", path);
+    }
     if (s)
         return s;
     H5E_BEGIN_TRY

@@ -2,6 +2,7 @@
 #include "runtime/checkpoint_parts.h"
 #include "runtime/file.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,13 +45,17 @@ Status checkpoint_create(const char *path, CheckpointWriter **out)
 
     if (!w)
         return fail(E_MEMORY, "%s: no memory to write it", path);
+    if (file_is_special(path)) {
+        free(w);
+        return fail(E_IO, "%s: is no regular file, which HDF5 needs", path);
+    }
     w->file = w->links = w->driver = -1;
-    w->path = strdup(path);
-    if (asprintf(&w->part, "%s.part-%ld", path, (long)getpid()) < 0)
+    w->path = file_target(path);
+    if (!w->path || asprintf(&w->part, "%s.part-%ld", w->path, (long)getpid()) < 0)
         w->part = NULL;
     silence_begin(&silence);
-    Status s =
-        w->path && w->part ? file_make(w) : fail(E_MEMORY, "%s: no memory to write it", path);
+    Status s = w->path && w->part ? file_make(w)
+                                  : fail(E_IO, "%s: cannot be written: %s", path, strerror(errno));
     silence_end(&silence);
     if (s) {
         checkpoint_discard(w);

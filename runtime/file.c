@@ -1,15 +1,19 @@
-/* file.c - reads whole files; writes through a temporary name, fsync and rename. */
+/* file.c - reads whole files; writes through a temporary name, fsync and rename, but straight into
+ * what is no regular file. */
 #include "runtime/file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { MOST_LINKS = 40 }; // as the system follows
 
 static Status read_stream(FILE *f, const char *path, size_t limit, char **text, size_t *bytes)
 {
@@ -56,17 +60,77 @@ Status file_read(const char *path, size_t limit, char **text, size_t *bytes)
     return s;
 }
 
+char *file_target(const char *path)
+{
+    char *at = strdup(path), text[PATH_MAX];
+    ssize_t length = -1;
+
+    for (int i = 0; at && i < MOST_LINKS && (length = readlink(at, text, sizeof text - 1)) >= 0;
+         i++) {
+        const char *slash = strrchr(at, '/');
+        const int folder = slash && *text != '/' ? (int)(slash - at) + 1 : 0;
+        char *next = NULL;
+        text[length] = '\0';
+        if (asprintf(&next, "%.*s%s", folder, at, text) < 0)
+            next = NULL;
+        free(at);
+        at = next;
+    }
+    if (at && length < 0)
+        return at;
+    errno = at ? ELOOP : ENOMEM;
+    free(at);
+    return NULL;
+}
+
+bool file_is_special(const char *path)
+{
+    struct stat s;
+
+    return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+}
+
+/* What the path and a standard stream both are, as /dev/stdout is; else -1. A socket can be reached
+ * only so, and a file that stdout goes on with must not be put aside by a new one. */
+static int standard_stream(const char *path)
+{
+    struct stat s, own;
+
+    if (stat(path, &s) != 0)
+        return -1;
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fstat(fd, &own) == 0 && own.st_dev == s.st_dev && own.st_ino == s.st_ino)
+            return fd;
+    return -1;
+}
+
+static FILE *open_in_place(const char *path, int stream)
+{
+    if (stream < 0)
+        return fopen(path, "wb");
+    const int fd = dup(stream);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
+
+    if (!f && fd >= 0)
+        close(fd);
+    return f;
+}
+
 Status file_open(FileWriter *w, const char *path)
 {
-    *w = (FileWriter){.path = strdup(path)};
-    if (asprintf(&w->part, "%s.part-%ld", path, (long)getpid()) < 0)
+    const int stream = standard_stream(path);
+    const bool in_place = stream >= 0 || file_is_special(path);
+
+    *w = (FileWriter){0};
+    if (file_is_folder(path))
+        return fail(E_IO, "%s: is a folder, expected a file", path);
+    w->path = in_place ? strdup(path) : file_target(path);
+    if (w->path && in_place)
+        w->stream = open_in_place(path, stream);
+    else if (w->path && asprintf(&w->part, "%s.part-%ld", w->path, (long)getpid()) < 0)
         w->part = NULL;
-    if (!w->path || !w->part) {
-        free(w->path), free(w->part);
-        *w = (FileWriter){0};
-        return fail(E_MEMORY, "%s: no memory to write it", path);
-    }
-    w->stream = fopen(w->part, "wb");
+    if (w->part)
+        w->stream = fopen(w->part, "wb");
     if (!w->stream) {
         Status s = fail(E_IO, "%s: cannot be written: %s", path, strerror(errno));
         file_discard(w);
@@ -89,7 +153,8 @@ static void sync_folder(const char *path)
 
 Status file_commit(FileWriter *w)
 {
-    bool good = !ferror(w->stream) && fflush(w->stream) == 0 && fsync(fileno(w->stream)) == 0;
+    bool good =
+        !ferror(w->stream) && fflush(w->stream) == 0 && (!w->part || fsync(fileno(w->stream)) == 0);
     int reason = errno;
 
     if (fclose(w->stream) != 0 && good) {
@@ -97,12 +162,12 @@ Status file_commit(FileWriter *w)
         good = false;
     }
     w->stream = NULL;
-    if (good && rename(w->part, w->path) != 0) {
+    if (good && w->part && rename(w->part, w->path) != 0) {
         reason = errno;
         good = false;
     }
     Status s = good ? OK : fail(E_IO, "%s: cannot be written: %s", w->path, strerror(reason));
-    if (good)
+    if (good && w->part)
         sync_folder(w->path);
     file_discard(w);
     return s;

@@ -1,8 +1,10 @@
 /* file.h - whole files in, whole files out.
  *
  * A file is written under a temporary name beside its own (path + ".part-<pid>"), flushed to the
- * disk and renamed by file_commit(): under its own name it is complete or absent. All failures
- * are E_IO and name the path and the system's reason.
+ * disk and renamed by file_commit(): under its own name it is complete or absent. A symbolic link
+ * stays, and what it leads to is written so. What is no regular file (a device, a pipe) and what
+ * standard output or error is (/dev/stdout) is written straight into. All failures are E_IO and name
+ * the path and the system's reason.
  */
 #ifndef RUNTIME_FILE_H
 #define RUNTIME_FILE_H
@@ -18,8 +20,8 @@
 MUST_CHECK Status file_read(const char *path, size_t limit, char **text, size_t *bytes);
 
 typedef struct FileWriter {
-    FILE *stream; // write here; errors are found by file_commit()
-    char *path, *part;
+    FILE *stream;      // write here; errors are found by file_commit()
+    char *path, *part; // where links lead; NULL: it is written straight into
 } FileWriter;
 
 MUST_CHECK Status file_open(FileWriter *w, const char *path); // creates the temporary file
@@ -36,6 +38,11 @@ MUST_CHECK Status file_write(const char *path, const void *bytes, size_t count);
 MUST_CHECK Status file_make_folder(const char *path); // with its parents; fine if it exists
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
+bool file_is_special(const char *path); // is there, and neither a regular file nor a folder
+
+/* Where the path's symbolic links lead, also to what is not there yet: a path that the caller frees;
+ * NULL with errno for too many of them, or out of memory. */
+char *file_target(const char *path);
 
 /* Removes the temporary files in a folder whose process is gone: what a killed run left. */
 void file_clear_parts(const char *folder);
