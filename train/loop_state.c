@@ -11,6 +11,7 @@
 #include "runtime/file.h"
 #include "runtime/version.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,6 +309,39 @@ static Status load_all(Trainer *t, Checkpoint *c)
     return s;
 }
 
+/* A file, or a folder that holds more than what a killed process was writing. */
+static bool is_left(const char *path)
+{
+    DIR *d = file_is_folder(path) ? opendir(path) : NULL;
+    bool found = !d && file_exists(path);
+
+    for (const struct dirent *e; !found && d && (e = readdir(d));)
+        found = e->d_name[0] != '.' && !strstr(e->d_name, ".part-");
+    if (d)
+        closedir(d);
+    return found;
+}
+
+/* A trained model without its checkpoints would be overwritten by a run that starts afresh. */
+static Status check_untrained(const Trainer *t)
+{
+    static const char *const TRAINED[] = {"results.json", "model"};
+    Status s = OK;
+
+    for (int i = 0; i < 2 && !s; i++) {
+        char *path = file_path(t->output_dir, TRAINED[i]);
+        if (!path)
+            s = fail(E_MEMORY, "no memory for a path");
+        else if (is_left(path))
+            s = config_fail(t->config, "resume",
+                            "%s is there, but no checkpoint of its run to go on from: name another "
+                            "output_dir, or move %s away to train afresh",
+                            path, t->output_dir);
+        free(path);
+    }
+    return s;
+}
+
 static Status resume(Trainer *t)
 {
     char note[512] = "", *path = NULL, *folder = file_path(t->output_dir, "checkpoints");
@@ -319,6 +353,8 @@ static Status resume(Trainer *t)
         s = checkpoint_latest(folder, &path, &step, note, sizeof note);
     if (!s && note[0])
         report_note(t, "%s", note);
+    if (!s && !path)
+        s = check_untrained(t);
     if (!s && !path)
         report_note(t, "%s holds no checkpoint: the run starts afresh", t->output_dir);
     if (!s && path) {

@@ -265,6 +265,40 @@ static void another_runs_folder_is_refused(void)
     tiny_free(&second);
 }
 
+/* Its checkpoints gone, a finished run is not trained over; a killed one that had none may be. */
+static void a_model_without_checkpoints_is_kept(void)
+{
+    TinyRun first = {.folder = run_folder("bare"), .keys = {"max_steps=2"}};
+    TinyRun second = {.folder = first.folder, .keys = {"max_steps=2", "seed=7", "resume=true"}};
+    TinyRun third = {.folder = first.folder, .keys = {"max_steps=2", "resume=true"}};
+    char command[900];
+    size_t bytes;
+
+    CHECK_OK(tiny_run(&first));
+    char *before = run_text(first.folder, "model/weights", &bytes);
+    snprintf(command, sizeof command, "rm -r '%s/checkpoints'", first.folder);
+    CHECK(system(command) == 0);
+    for (int i = 0; i < 2; i++) {
+        size_t now = 0;
+        CHECK(tiny_run(&second) == E_CONFIG && second.fills == 0);
+        CHECK(
+            strstr(status_text(), i ? "bare/model is there, but no checkpoint of its run"
+                                    : "bare/results.json is there, but no checkpoint of its run"));
+        char *after = run_text(first.folder, "model/weights", &now);
+        CHECK(before && after && now == bytes && !memcmp(before, after, bytes));
+        free(after);
+        snprintf(command, sizeof command, "rm '%s/results.json'", first.folder);
+        CHECK(i == 1 || system(command) == 0);
+    }
+    snprintf(command, sizeof command, "rm -r '%s/model'", first.folder);
+    CHECK(system(command) == 0);
+    CHECK_OK(tiny_run(&third));
+    free(before);
+    tiny_free(&first);
+    tiny_free(&second);
+    tiny_free(&third);
+}
+
 static void old_checkpoints_go(void)
 {
     TinyRun r = {.folder = run_folder("limit"),
@@ -313,6 +347,7 @@ int main(int argc, char *argv[])
     RUN(resume_in_an_empty_folder_starts_afresh);
     RUN(a_changed_key_names_both_values);
     RUN(another_runs_folder_is_refused);
+    RUN(a_model_without_checkpoints_is_kept);
     RUN(old_checkpoints_go);
     RUN(orphans_are_swept);
     return test_result();
