@@ -5,6 +5,7 @@ as overlap), without padding. The order is that of train/order.h: Fisher and Yat
 Philox 4x32-10, keyed by seed and epoch.
 """
 
+import gzip
 import json
 
 import numpy as np
@@ -56,7 +57,7 @@ def order_of(count, seed, epoch):
 
 def read_questions(path, most=None):
     """Rows {id, question, context, answers: {text, answer_start}} of a SQuAD file."""
-    with open(path, encoding="utf-8") as f:
+    with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8") as f:
         articles = json.load(f)["data"]
     rows = []
     for article in articles:

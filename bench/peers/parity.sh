@@ -13,7 +13,9 @@
 #   WORK=DIR (required)  every finished run leaves a JSON there: a second call goes on;
 #                        PyTorch's side also goes on inside a run
 #   CAIRN=build/cairn  PYTHON=python3 (with tests/reference/requirements.txt)
-#   DATA, EVALUATION     default: train-v1.1.recon.json and xquad.en.json of $CAIRN_DATA
+#   DATA=FILE, EVALUATION=FILE   SQuAD JSON to train on and to evaluate, as `cairn data fetch squad`
+#                        and `... xquad-en` print them; default: squad/train-v1.1.recon.json and
+#                        squad/xquad.en.json of $CAIRN_DATA, a folder outside the repository
 #   SAMPLES=8000 EPOCHS=1 RATE=1e-4 BATCH=12 MICRO_BATCH=2 (windows) SEEDS=1,2,3 THREADS
 #   COMPILE=0|1   PyTorch's side through torch.compile, as Trainer's torch_compile does
 set -euo pipefail
@@ -24,13 +26,22 @@ export PYTHONDONTWRITEBYTECODE=1
 cairn=${CAIRN:-$root/build/cairn}
 python=${PYTHON:-${CAIRN_PYTHON:-python3}}
 data=${CAIRN_DATA:-$root/../shared/data}/squad
+need() { # VARIABLE FILE NAME: one sentence where the file is missing
+    [ -r "$2" ] && return
+    echo "parity.sh: $2 is missing; $1=FILE names another, and cairn data fetch $3 fetches one" >&2
+    exit 2
+}
+train=${DATA:-$data/train-v1.1.recon.json}
+evaluation=${EVALUATION:-$data/xquad.en.json}
+need DATA "$train" squad
+need EVALUATION "$evaluation" xquad-en
 [ -x "$cairn" ] || { echo "parity.sh: no program $cairn; build first, or set CAIRN" >&2; exit 1; }
 [ -n "${WORK:-}" ] || { echo "parity.sh: set WORK to a folder for the finished runs" >&2; exit 2; }
 model=${1:-$("$cairn" data fetch minilm | tail -n 1)}
 
 exec "$python" "$root/bench/peers/parity.py" all --cairn "$cairn" --model "$model" --work "$WORK" \
-    --data "${DATA:-$data/train-v1.1.recon.json}" \
-    --evaluation "${EVALUATION:-$data/xquad.en.json}" \
+    --data "$train" \
+    --evaluation "$evaluation" \
     --samples "${SAMPLES:-8000}" --epochs "${EPOCHS:-1}" --rate "${RATE:-1e-4}" \
     --batch "${BATCH:-12}" --micro_batch "${MICRO_BATCH:-2}" \
     --seeds "${SEEDS:-1,2,3}" --threads "${THREADS:-$(nproc)}" \

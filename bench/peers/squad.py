@@ -233,7 +233,6 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("cairn", "model", "data", "work", "output"):
         parser.add_argument("--" + name, required=True)
-    parser.add_argument("--evaluation", default=None)
     parser.add_argument("--models", default="minilm,bert-base")
     parser.add_argument("--cases", default=",".join(CASES))
     for name, value in (("steps", 0), ("rounds", 2), ("samples", 3000), ("compile", 1),

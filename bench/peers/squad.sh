@@ -12,8 +12,8 @@
 # Cairn's real tokens/s over PyTorch's, and Cairn's peak memory over PyTorch's (F32, nothing padded).
 #
 #   CAIRN=build/cairn  PYTHON=python3 (with tests/reference/requirements.txt)
-#   DATA=FILE       SQuAD JSON to train on; default: train-v1.1.recon.json of $CAIRN_DATA
-#   EVALUATION=FILE SQuAD JSON to evaluate; default: xquad.en.json of $CAIRN_DATA
+#   DATA=FILE       SQuAD JSON to train on, as `cairn data fetch squad` prints it;
+#                   default: squad/train-v1.1.recon.json of $CAIRN_DATA, a folder outside the repository
 #   STEPS, ROUNDS, SAMPLES, THREADS, COMPILE=0|1, MODELS=minilm,bert-base   to shorten
 #   CASES=f32_padded,f32_longest,f32_unpadded   where PyTorch's BF16 products are slower than its F32 ones
 #   WORK=DIR        keeps every finished measurement: a second call goes on where the first stopped
@@ -25,6 +25,13 @@ export PYTHONDONTWRITEBYTECODE=1
 cairn=${CAIRN:-$root/build/cairn}
 python=${PYTHON:-${CAIRN_PYTHON:-python3}}
 data=${CAIRN_DATA:-$root/../shared/data}/squad
+need() { # VARIABLE FILE NAME: one sentence where the file is missing
+    [ -r "$2" ] && return
+    echo "squad.sh: $2 is missing; $1=FILE names another, and cairn data fetch $3 fetches one" >&2
+    exit 2
+}
+train=${DATA:-$data/train-v1.1.recon.json}
+need DATA "$train" squad
 [ -x "$cairn" ] || { echo "squad.sh: no program $cairn; build first, or set CAIRN" >&2; exit 1; }
 "$python" -c 'import torch, transformers' 2>/dev/null || {
     echo "squad.sh: $python lacks torch and transformers; see tests/reference/requirements.txt" >&2
@@ -35,8 +42,7 @@ work=${WORK:-$(mktemp -d)}
 [ -n "${WORK:-}" ] || trap 'rm -rf "$work"' EXIT
 
 arguments=(--cairn "$cairn" --model "$model" --work "$work" --output "$root/bench/results")
-arguments+=(--data "${DATA:-$data/train-v1.1.recon.json}")
-arguments+=(--evaluation "${EVALUATION:-$data/xquad.en.json}")
+arguments+=(--data "$train")
 arguments+=(--steps "${STEPS:-0}" --rounds "${ROUNDS:-2}" --samples "${SAMPLES:-3000}")
 arguments+=(--threads "${THREADS:-$(nproc)}" --compile "${COMPILE:-1}")
 arguments+=(--models "${MODELS:-minilm,bert-base}")
