@@ -42,10 +42,15 @@ static Status read_question(const Arguments *a, Squad **out)
     Status s = file_read(standard ? "/dev/stdin" : path, PASSAGE_BYTES, &text, &bytes);
     while (!s && bytes > 0 && (text[bytes - 1] == '\n' || text[bytes - 1] == '\r'))
         bytes--;
+    const char *name = standard ? "standard input" : path;
+    const char *zero = s ? NULL : memchr(text, '\0', bytes);
     if (!s && bytes == 0)
-        s = fail(E_FORMAT, "%s: the passage is empty", standard ? "standard input" : path);
+        s = fail(E_FORMAT, "%s: the passage is empty", name);
+    if (!s && zero)
+        s = fail(E_FORMAT, "%s: byte %zu of the passage is zero, expected text in UTF-8", name,
+                 (size_t)(zero - text));
     if (!s)
-        s = make_question(text, bytes, standard ? "standard input" : path, question, out);
+        s = make_question(text, bytes, name, question, out);
     free(text);
     return s;
 }

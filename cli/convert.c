@@ -1,6 +1,7 @@
 /* convert.c - `cairn convert`: weights from one form into another. */
 #include "cli/command.h"
 #include "cli/convert_tensors.h"
+#include "cli/signals.h"
 
 #include "runtime/file.h"
 #include "runtime/json.h"
@@ -182,13 +183,23 @@ static Status convert_folder(const char *in, const char *out, ConvertOptions o, 
     return s;
 }
 
-static Status convert_run(const Arguments *a)
+/* "model/" is the folder "model": the slash would stand amid the temporary name. */
+static char *without_slashes(const char *path)
 {
-    const char *in = arguments_at(a, 0), *out = arguments_at(a, 1);
-    ConvertOptions o = {.prefix = arguments_text(a, "prefix", "")};
-    const bool folder = !ends_with(out, ".safetensors") && !ends_with(out, ".h5");
+    size_t length = strlen(path);
+
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return strndup(path, length);
+}
+
+static Status convert_to(const Arguments *a, const char *in, const char *out, bool folder)
+{
+    ConvertOptions o = {.prefix = arguments_text(a, "prefix", ""), .stop = signals_flag()};
     int count = 0;
     Status s = dtype_read(a, &o);
+
+    signals_catch();
 
     if (!s)
         s = check_input(in);
@@ -200,6 +211,18 @@ static Status convert_run(const Arguments *a)
         fprintf(stderr, "%d tensors written\n", count);
     if (!s)
         printf("%s\n", out);
+    return s;
+}
+
+static Status convert_run(const Arguments *a)
+{
+    const char *given = arguments_at(a, 1);
+    const bool folder = !ends_with(given, ".safetensors") && !ends_with(given, ".h5");
+    char *out = without_slashes(given);
+    Status s = out ? convert_to(a, arguments_at(a, 0), out, folder)
+                   : fail(E_MEMORY, "%s: no memory to write it", given);
+
+    free(out);
     return s;
 }
 

@@ -174,6 +174,8 @@ static Status tensor_copy(Conversion *c, const StoredTensor *t, int index)
     for (int64_t row = 0; row < rows && !s; row += most) {
         const int64_t n = rows - row < most ? rows - row : most;
         const void *data = c->tensors ? (const char *)t->data + (size_t)row * width : NULL;
+        if (c->options.stop && *c->options.stop)
+            return fail(E_STOPPED, "stopped by a signal; nothing is written");
         if (c->checkpoint) {
             s = checkpoint_get_rows(c->checkpoint, n, c->piece);
             data = c->piece;

@@ -5,10 +5,13 @@
 #include "runtime/status.h"
 #include "runtime/stored.h"
 
+#include <signal.h>
+
 typedef struct ConvertOptions {
     const char *prefix; // of the tensors to take, dropped from their names; "" for all
     bool keep;          // the dtypes as they are
     StoredDtype dtype;  // else: what F64, F32, BF16 and F16 become; other types stay
+    const volatile sig_atomic_t *stop; // E_STOPPED, and no file, where it is not 0; or NULL
 } ConvertOptions;
 
 /* Reads `in` (safetensors, an index, a folder, or HDF5) and writes `out`: HDF5 where its name ends

@@ -13,6 +13,7 @@
 
 #include "cli/download_bar.h"
 #include "cli/recipe_line.h"
+#include "cli/signals.h"
 #include "datasets/cache.h"
 #include "datasets/data_source.h"
 #include "datasets/model_source.h"
@@ -155,6 +156,8 @@ static Status windows_print(const Shown *s, const Arguments *a)
         return fail(E_USAGE, "--count %" PRId64 ": expected at least 1", count);
     for (int64_t i = id ? 0 : first; i < all && !status && (id || printed < count); i++) {
         const SquadExample *e = &s->data->examples[squad_features_example(s->features, i)];
+        if (*signals_flag())
+            return fail(E_STOPPED, "stopped by a signal");
         if (id && strcmp(e->id, id) != 0)
             continue;
         status = window_print(s, i);
@@ -189,7 +192,7 @@ static Status features_show(const Config *c, const Arguments *a, const Squad *da
     Status s = folder_of_cache(&folder);
 
     if (!s)
-        s = squad_features_open(data, t, &settings, folder, &features);
+        s = squad_features_open(data, t, &settings, folder, signals_flag(), &features);
     free(folder);
     if (s)
         return s;

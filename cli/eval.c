@@ -31,7 +31,7 @@ static Status eval_run(const Arguments *a)
         return fail(E_USAGE, "the task is '%s', expected squad", arguments_at(a, 0));
     if (!arguments_given(a, "data"))
         return fail(E_USAGE, "--data FILE is needed");
-    Status s = squad_read(arguments_text(a, "data", NULL), &data);
+    Status s = squad_arguments_data(a, &data);
     if (!s)
         s = squad_arguments_open(a, arguments_at(a, 1), true, &m);
     if (s)
@@ -45,10 +45,11 @@ static Status eval_run(const Arguments *a)
     return s;
 }
 
-static const Option OPTIONS[] = {{"data", OPTION_TEXT, "FILE", "questions with their answers"},
-                                 SQUAD_ANSWER_OPTIONS,
-                                 SQUAD_DEVICE_OPTIONS,
-                                 {0}};
+static const Option OPTIONS[] = {
+    {"data", OPTION_TEXT, "FILE", "questions with answers, or a name of `cairn data list`"},
+    SQUAD_ANSWER_OPTIONS,
+    SQUAD_DEVICE_OPTIONS,
+    {0}};
 
 const Command eval_command = {
     .name = "eval",

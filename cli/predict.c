@@ -26,7 +26,7 @@ static Status predict_run(const Arguments *a)
         return fail(E_USAGE, "the task is '%s', expected squad", arguments_at(a, 0));
     if (!arguments_given(a, "data") || !arguments_given(a, "output"))
         return fail(E_USAGE, "--data FILE and --output FILE are needed");
-    Status s = squad_read(arguments_text(a, "data", NULL), &data);
+    Status s = squad_arguments_data(a, &data);
     if (!s)
         s = squad_arguments_open(a, arguments_at(a, 1), true, &m);
     if (!s && arguments_given(a, "null-odds") && !m.options.answers.version_2_with_negative)
@@ -42,19 +42,22 @@ static Status predict_run(const Arguments *a)
     return s;
 }
 
-static const Option OPTIONS[] = {{"data", OPTION_TEXT, "FILE", "questions; answers are not needed"},
-                                 {"output", OPTION_TEXT, "FILE", "{id: text}"},
-                                 {"nbest", OPTION_TEXT, "FILE", "{id: [candidates]}"},
-                                 {"null-odds", OPTION_TEXT, "FILE", "{id: number}; --version-2"},
-                                 SQUAD_ANSWER_OPTIONS,
-                                 SQUAD_DEVICE_OPTIONS,
-                                 {0}};
+static const Option OPTIONS[] = {
+    {"data", OPTION_TEXT, "FILE", "questions, or a name of `cairn data list`"},
+    {"output", OPTION_TEXT, "FILE", "{id: text}"},
+    {"nbest", OPTION_TEXT, "FILE", "{id: [candidates]}"},
+    {"null-odds", OPTION_TEXT, "FILE", "{id: number}; --version-2"},
+    SQUAD_ANSWER_OPTIONS,
+    SQUAD_DEVICE_OPTIONS,
+    {0}};
 
 const Command predict_command = {
     .name = "predict",
     .summary = "answer a file of questions",
     .synopsis = "squad MODEL_DIR --data FILE --output FILE [--nbest FILE] [--null-odds FILE]",
-    .details = "Without options, windows and answers are as the model was trained with.",
+    .details =
+        "MODEL_DIR may also be a name of `cairn data list` or a hub id owner/name[@revision].\n"
+        "Without options, windows and answers are as the model was trained with.",
     .example =
         "cairn predict squad runs/squad/model --data dev-v1.1.json --output predictions.json",
     .options = OPTIONS,

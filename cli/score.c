@@ -1,5 +1,5 @@
 /* score.c - `cairn score squad`: the official SQuAD scores of a file of predictions. */
-#include "cli/command.h"
+#include "cli/squad_arguments.h"
 
 #include "datasets/squad.h"
 #include "train/squad_metric.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const Option OPTIONS[] = {
-    {"data", OPTION_TEXT, "FILE", "questions with gold answers, in SQuAD's or run_qa's form"},
+    {"data", OPTION_TEXT, "FILE", "questions with answers, or a name of `cairn data list`"},
     {"predictions", OPTION_TEXT, "FILE", "{question id: answer}"},
     {"version", OPTION_TEXT, "1.1|2.0", "whose rules; without it, as the data say"},
     {"null-odds", OPTION_TEXT, "FILE", "{question id: odds that it has no answer} (2.0)"},
@@ -56,7 +56,7 @@ static Status score_run(const Arguments *a)
         return fail(E_USAGE, "unknown metric '%s'; expected squad", arguments_at(a, 0));
     if (!data_path || !path)
         return fail(E_USAGE, "--%s FILE is missing", data_path ? "predictions" : "data");
-    Status s = squad_read(data_path, &data);
+    Status s = squad_arguments_data(a, &data);
     if (!s)
         s = version_choose(a, data, &version);
     if (!s)

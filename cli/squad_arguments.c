@@ -1,7 +1,14 @@
 /* squad_arguments.c - model folders and files of questions for predict, eval and ask. */
 #include "cli/squad_arguments.h"
 
+#include "cli/download_bar.h"
+#include "cli/signals.h"
+#include "datasets/data_source.h"
+#include "datasets/model_source.h"
+#include "runtime/file.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Where the device differs from what was asked. */
@@ -33,7 +40,50 @@ static Status override_answers(const Arguments *a, SquadAnswerSettings *s)
     return OK;
 }
 
-Status squad_arguments_open(const Arguments *a, const char *folder, bool answers, SquadModel *m)
+Status squad_arguments_data(const Arguments *a, Squad **out)
+{
+    const char *text = arguments_text(a, "data", NULL);
+    DownloadBar bar;
+    char *path = NULL;
+
+    // Before signals are caught: who reads from a pipe may be waiting for it.
+    if (file_exists(text) && !file_is_folder(text))
+        return squad_read(text, out);
+    download_bar_open(&bar);
+    Status s = data_source_find(text, PART_VALIDATION, &bar.progress, &path);
+    download_bar_close(&bar);
+    if (!s)
+        s = squad_read(path, out);
+    free(path);
+    return s;
+}
+
+static Status model_find(const char *model, ModelSource *out)
+{
+    DownloadBar bar;
+
+    download_bar_open(&bar);
+    const Status s = model_source_find(model, &bar.progress, out);
+    download_bar_close(&bar);
+    if (!s && strcmp(model, out->folder) != 0)
+        fprintf(stderr, "model: %s\n", out->origin);
+    return s;
+}
+
+static Status model_open(const char *model, SquadModelOptions o, SquadModel *m)
+{
+    ModelSource source = {0};
+    Status s = model_find(model, &source);
+
+    if (!s)
+        s = squad_model_open(source.folder, o, m);
+    if (!s)
+        say_notes(source.folder, m);
+    model_source_free(&source);
+    return s;
+}
+
+Status squad_arguments_open(const Arguments *a, const char *model, bool answers, SquadModel *m)
 {
     const int64_t threads = arguments_int(a, "threads", 0);
     SquadModelOptions o = {.device = arguments_text(a, "device", "auto"),
@@ -44,9 +94,7 @@ Status squad_arguments_open(const Arguments *a, const char *folder, bool answers
     if (!s && (threads < 0 || threads > 1024))
         s = fail(E_USAGE, "--threads is %lld, expected 0 to 1024", (long long)threads);
     if (!s)
-        s = squad_model_open(folder, o, m);
-    if (!s)
-        say_notes(folder, m);
+        s = model_open(model, o, m);
     if (!s && answers)
         s = override_answers(a, &m->options.answers);
     return s;
@@ -58,13 +106,14 @@ Status squad_work_open(SquadModel *m, Squad *data, SquadWork *out)
 
     *out = (SquadWork){.data = data};
     m->options.windows.training = false;
-    Status s = squad_features_open(data, m->tokenizer, &m->options.windows, NULL, &out->features);
+    Status s = squad_features_open(data, m->tokenizer, &m->options.windows, NULL, signals_flag(),
+                                   &out->features);
     if (!s)
         s = progress_open(
             &progress, stderr,
             &(ProgressOptions){.label = "answering", .total = squad_features_count(out->features)});
     if (!s)
-        s = squad_model_answer(m, data, out->features, progress, &out->answers);
+        s = squad_model_answer(m, data, out->features, progress, signals_flag(), &out->answers);
     progress_close(progress);
     return s;
 }

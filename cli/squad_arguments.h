@@ -24,8 +24,14 @@
         "null-score-diff-threshold", OPTION_REAL, "X", "no answer where it wins by more" \
     }
 
-/* Opens the model and says its note; the answer options override what lies beside the model. */
-MUST_CHECK Status squad_arguments_open(const Arguments *a, const char *folder, bool answers,
+/* Reads what --data names: a file, or the validation part of a name of the catalogue, downloaded
+ * where it is not there yet. */
+MUST_CHECK Status squad_arguments_data(const Arguments *a, Squad **out);
+
+/* Opens the model, a folder or what else model= takes (datasets/model_source.h), and says its note;
+ * the answer options override what lies beside the model. From here on a signal is a flag
+ * (cli/signals.h), which squad_work_open() looks at. */
+MUST_CHECK Status squad_arguments_open(const Arguments *a, const char *model, bool answers,
                                        SquadModel *m);
 
 /* One file of questions with their answers. */

@@ -85,6 +85,11 @@ Status data_source_find(const char *text, DataPart part, const DownloadProgress 
     if (e && e->kind == CATALOGUE_DATA)
         return fail(E_CONFIG, "%s: the catalogue has no %s part of it", text,
                     part == PART_TRAIN ? "train" : "validation");
+    if (file_is_folder(text))
+        return fail(E_CONFIG,
+                    "%.300s: is a folder, expected a file of questions or a name of the "
+                    "catalogue",
+                    text);
     const char *near = catalogue_nearest(text);
     return fail(E_CONFIG, "%.300s: no such file, and no data of that name in the catalogue%s%s%s",
                 text, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char ADVICE[] = "give a folder instead: model=DIR (make demo MODEL=DIR)";
+static const char ADVICE[] = "give a folder instead (model=DIR in train, MODEL=DIR in make demo)";
 
 /* The folder of a wheel's model in our cache, which the caller frees. */
 static Status wheel_folder(const CatalogueEntry *e, char **folder)
@@ -146,8 +146,9 @@ static Status find_hub(const char *text, const DownloadProgress *progress, Model
     if (s == E_STOPPED || s == E_FORMAT || s == E_CONFIG)
         return s;
     snprintf(first, sizeof first, "%.690s", status_text());
-    return fail(s, "%.200s: no copy on this disk (CAIRN_CACHE, HF_HOME); %s; %s", text, first,
-                ADVICE);
+    return fail(
+        s, "%.200s: no folder of that name and no copy on this disk (CAIRN_CACHE, HF_HOME); %s; %s",
+        text, first, ADVICE);
 }
 
 static bool is_path(const char *text)
@@ -165,7 +166,7 @@ Status model_source_find(const char *text, const DownloadProgress *progress, Mod
 
     *out = (ModelSource){0};
     if (e && e->kind != CATALOGUE_MODEL)
-        return fail(E_CONFIG, "model=%s: the catalogue has data under that name, not a model",
+        return fail(E_CONFIG, "model %s: the catalogue has data under that name, not a model",
                     text);
     if (folder && (!e || !model_folder_lacks(text))) {
         char *copy = strdup(text);
@@ -176,16 +177,16 @@ Status model_source_find(const char *text, const DownloadProgress *progress, Mod
         return find_entry(e, progress, out);
     if (file_exists(text))
         return fail(E_CONFIG,
-                    "model=%s: a file, expected a folder with config.json and "
+                    "model %s: a file, expected a folder with config.json and "
                     "model.safetensors",
                     text);
     if (is_path(text))
-        return fail(E_CONFIG, "model=%s: no such folder", text);
+        return fail(E_CONFIG, "model %s: no such folder", text);
     if (strchr(text, '/'))
         return find_hub(text, progress, out);
     const char *near = catalogue_nearest(text);
     return fail(E_CONFIG,
-                "model=%.200s: no such folder, no hub id (owner/name) and no name of the "
+                "model %.200s: no such folder, no hub id (owner/name) and no name of the "
                 "catalogue%s%s%s (see cairn data list)",
                 text, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }

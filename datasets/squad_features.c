@@ -137,10 +137,10 @@ static Status features_find(SquadFeatures *f, const Squad *data)
 }
 
 static Status features_make(SquadFeatures *f, const Squad *data, const Tokenizer *t,
-                            const SquadSettings *settings)
+                            const SquadSettings *settings, const volatile sig_atomic_t *stop)
 {
     PreparedTable tables[TABLES];
-    Status s = squad_tables_make(data, t, settings, &f->made);
+    Status s = squad_tables_make(data, t, settings, stop, &f->made);
 
     if (s)
         return s;
@@ -174,7 +174,8 @@ static Status path_make(SquadFeatures *f, const char *folder, uint64_t key)
 }
 
 Status squad_features_open(const Squad *data, const Tokenizer *t, const SquadSettings *settings,
-                           const char *folder, SquadFeatures **out)
+                           const char *folder, const volatile sig_atomic_t *stop,
+                           SquadFeatures **out)
 {
     SquadFeatures *f = calloc(1, sizeof *f);
     bool found = false;
@@ -196,7 +197,7 @@ Status squad_features_open(const Squad *data, const Tokenizer *t, const SquadSet
         }
     }
     if (!s && !found)
-        s = features_make(f, data, t, settings);
+        s = features_make(f, data, t, settings, stop);
     if (s) {
         squad_features_close(f);
         return s;

@@ -25,6 +25,8 @@
 #include "datasets/squad.h"
 #include "datasets/tokenizer.h"
 
+#include <signal.h>
+
 typedef enum { SQUAD_HUGGINGFACE, SQUAD_GOOGLE } SquadMeaning;
 
 typedef struct SquadSettings {
@@ -58,11 +60,12 @@ typedef struct SquadFeatures SquadFeatures;
 /* Makes the features of all questions. With a folder they are kept there, in a file named by a hash
  * of the data, the settings and the tokenizer, and found again by the next call; a file that is
  * damaged is made anew, and squad_features_note() says so. NULL for folder: memory only. Threads
- * share the work; the order is that of the questions. E_CONFIG for settings that leave no room,
- * naming the question; else as squad_check_answers(), tokenizer_encode(), prepared_write(). */
+ * share the work; the order is that of the questions. stop: E_STOPPED, and nothing kept, where it is
+ * not 0 before all is tokenised; or NULL. E_CONFIG for settings that leave no room, naming the
+ * question; else as squad_check_answers(), tokenizer_encode(), prepared_write(). */
 MUST_CHECK Status squad_features_open(const Squad *data, const Tokenizer *t,
                                       const SquadSettings *settings, const char *folder,
-                                      SquadFeatures **out);
+                                      const volatile sig_atomic_t *stop, SquadFeatures **out);
 void squad_features_close(SquadFeatures *f); // accepts NULL
 
 int64_t squad_features_count(const SquadFeatures *f);

@@ -18,10 +18,11 @@ typedef struct Making {
     const Squad *data;
     const Tokenizer *tokenizer;
     const SquadSettings *settings;
-    Tokens *questions; // one for each example
-    Tokens *contexts;  // one for each passage; empty where no question uses it
-    bool *used;        // passages
-    int32_t *first_at; // where each passage's tokens begin in the table
+    const volatile sig_atomic_t *stop; // or NULL
+    Tokens *questions;                 // one for each example
+    Tokens *contexts;                  // one for each passage; empty where no question uses it
+    bool *used;                        // passages
+    int32_t *first_at;                 // where each passage's tokens begin in the table
     struct Placed {
         int32_t first, last; // tokens of the passage (Google)
         bool found;
@@ -76,17 +77,22 @@ static Status answer_place(const Making *m, int64_t i)
 
 typedef Status Work(const Making *m, int64_t i);
 
+static bool is_stopped(const Making *m)
+{
+    return m->stop && *m->stop;
+}
+
 static Status work_share(const Making *m, Work *work, int64_t count)
 {
     int64_t failed = count;
 
 #pragma omp parallel for schedule(dynamic, CHUNK) reduction(min : failed)
     for (int64_t i = 0; i < count; i++)
-        if (i < failed && work(m, i))
+        if (i < failed && (is_stopped(m) || work(m, i)))
             failed = i;
-    if (failed == count)
-        return OK;
-    return work(m, failed);
+    if (is_stopped(m))
+        return fail(E_STOPPED, "stopped by a signal while %s was tokenised", m->data->name);
+    return failed == count ? OK : work(m, failed);
 }
 
 static int32_t room_of(const Making *m, int64_t i)
@@ -279,9 +285,10 @@ static void making_end(Making *m)
 }
 
 Status squad_tables_make(const Squad *data, const Tokenizer *tokenizer,
-                         const SquadSettings *settings, SquadTables *out)
+                         const SquadSettings *settings, const volatile sig_atomic_t *stop,
+                         SquadTables *out)
 {
-    Making m = {.data = data, .tokenizer = tokenizer, .settings = settings};
+    Making m = {.data = data, .tokenizer = tokenizer, .settings = settings, .stop = stop};
     int64_t misplaced = 0, first = -1;
     Status s = settings_check(settings, tokenizer);
 

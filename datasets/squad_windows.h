@@ -21,8 +21,10 @@ typedef struct SquadTables {
     int32_t misplaced, first_misplaced;
 } SquadTables;
 
+/* stop: as of squad_features_open(). */
 MUST_CHECK Status squad_tables_make(const Squad *data, const Tokenizer *t,
-                                    const SquadSettings *settings, SquadTables *out);
+                                    const SquadSettings *settings,
+                                    const volatile sig_atomic_t *stop, SquadTables *out);
 void squad_tables_free(SquadTables *t);
 
 /* Google's meaning (squad_words.c). Appends the passage's tokens, word by word. */

@@ -102,7 +102,7 @@ static Status open_data(SquadRun *r, const char *key, const char *most, bool tra
     if (!s)
         s = file_make_folder(folder);
     if (!s)
-        s = squad_features_open(*data, r->tokenizer, &windows, folder, features);
+        s = squad_features_open(*data, r->tokenizer, &windows, folder, r->hooks.stop, features);
     if (!s)
         say(r, "note: %s", squad_features_note(*features));
     if (!s && r->hooks.messages)

@@ -132,12 +132,13 @@ void squad_model_close(SquadModel *m)
 }
 
 Status squad_model_answer(SquadModel *m, const Squad *data, const SquadFeatures *features,
-                          Progress *progress, SquadPredictionSet **out)
+                          Progress *progress, const volatile sig_atomic_t *stop,
+                          SquadPredictionSet **out)
 {
     Status s = squad_answers_create(data, m->tokenizer, features, &m->options.answers, out);
 
     if (!s)
-        s = squad_forward_run(m->forward, features, *out, progress, NULL);
+        s = squad_forward_run(m->forward, features, *out, progress, stop);
     if (s) {
         squad_answers_free(*out);
         *out = NULL;

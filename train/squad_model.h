@@ -50,10 +50,10 @@ MUST_CHECK Status squad_model_open(const char *folder, SquadModelOptions o, Squa
 void squad_model_close(SquadModel *m); // harmless twice
 
 /* Answers all questions of data; *out is freed by squad_answers_free(). The features are made in
- * memory, or in the folder `cache`, and must outlive *out. */
+ * memory, or in the folder `cache`, and must outlive *out. stop: as of squad_forward_run(). */
 MUST_CHECK Status squad_model_answer(SquadModel *m, const Squad *data,
                                      const SquadFeatures *features, Progress *progress,
-                                     SquadPredictionSet **out);
+                                     const volatile sig_atomic_t *stop, SquadPredictionSet **out);
 
 /* A tokenizer and a configuration that do not fit each other: E_FORMAT. */
 MUST_CHECK Status squad_check_vocabulary(const Tokenizer *t, const BertConfig *c,

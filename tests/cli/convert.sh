@@ -42,11 +42,37 @@ run 0 info "$top/model"
 run 0 convert "$top/model" "$top/one" --dtype bf16
 [ "$(ls "$top/one" | tr '\n' ' ')" = "config.json model.safetensors vocab.txt " ] || bad "folder"
 grep -q '"torch_dtype": "bfloat16"' "$top/one/config.json" || bad "torch_dtype"
+run 0 convert "$top/model/" "$top/two//" --dtype bf16
+[ "$out" = "$top/two" ] && cmp -s "$top/one/model.safetensors" "$top/two/model.safetensors" ||
+    bad "a folder with slashes at its end"
 run 1 convert "$top/model" "$top/one"
 [[ $err == "cairn convert: $top/one: exists already" ]] || bad "an existing folder"
 run 1 convert "$golden" "$top/a.h5"
 [[ $err == *"exists already; --overwrite replaces it" ]] || bad "an existing file"
 run 0 convert "$golden" "$top/a.h5" --overwrite
+
+# A signal ends it and leaves nothing: a tensor of zeros, large enough to be in the midst of it.
+printf '\x48\0\0\0\0\0\0\0%-72s' '{"a":{"dtype":"F32","shape":[500000000],"data_offsets":[0,2000000000]}}' \
+    >"$top/large.safetensors"
+truncate -s +2000000000 "$top/large.safetensors"
+interrupt() { # SIGNAL CODE OUT
+    "$CAIRN" convert "$top/large.safetensors" "$3" --dtype f16 >"$top/out" 2>"$top/err" &
+    local child=$!
+    while kill -0 $child 2>/dev/null && [ -z "$(find "$top" -name "*.part-$child" -size +0)" ]; do
+        sleep 0.01
+    done
+    kill -"$1" $child
+    wait $child
+    local code=$?
+    [ $code = "$2" ] || bad "convert, SIG$1: exit code $code, want $2"
+    [ "$(cat "$top/err")" = "cairn convert: stopped by a signal; nothing is written" ] ||
+        bad "convert, SIG$1: want a sentence"
+    [ -z "$(find "$top" -path "$3*")" ] || bad "convert, SIG$1: left behind"
+}
+interrupt INT 130 "$top/small.safetensors"
+interrupt TERM 143 "$top/small.h5"
+interrupt INT 130 "$top/small"
+rm "$top/large.safetensors"
 
 # What cannot be done leaves nothing.
 rm "$top/out" "$top/err"

@@ -35,6 +35,6 @@ expect 2 '' "cairn score: --version wants 1.1 or 2.0, not '3'" \
     squad --data data.json --predictions predictions.json --version 3
 expect 2 '' "cairn score: --predictions FILE is missing" squad --data data.json
 expect 2 '' "cairn score: unknown metric 'bleu'; expected squad" bleu --data data.json
-expect 1 '' "cairn score: nothing.json: No such file or directory" \
+expect 2 '' "cairn score: nothing.json: no such file, and no data of that name in the catalogue" \
     squad --data nothing.json --predictions predictions.json
 echo "score ok"

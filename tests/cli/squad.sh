@@ -124,6 +124,63 @@ run 0 eval squad run/model --data dev.jsonl --device auto
 run 0 eval squad run/model --data dev.jsonl --device cpu
 [[ $err != *"note: device"* ]] || bad "a note where the CPU was asked for"
 run 2 eval squad run/model --data dev.jsonl --device tpu
+# What is no regular file is written into and stays; a link's target is written.
+mkfifo pipe
+ln -s target.json link.json
+cat pipe >q.json &
+run 0 predict squad run/model --data dev.jsonl --output pipe --nbest link.json
+wait $!
+same p.json q.json
+[ -p pipe ] && [ -L link.json ] || bad "a pipe or a link is replaced"
+same n.json target.json
+ln -s /dev/stdout standard # a link of ours to the system's
+run 0 predict squad run/model --data dev.jsonl --output standard
+same p.json out
+if mknod null c 1 3 2>/dev/null; then # by root alone, who could replace the system's own
+    run 0 predict squad run/model --data dev.jsonl --output null
+    [ -c null ] || bad "a device is replaced"
+fi
+
+# Names of the catalogue.
+mkdir -p cache/models
+cp -r run/model cache/models/minilm
+run 0 predict squad minilm --data dev.jsonl --output q.json
+[[ $err == *"model: minilm: the copy in $top/cache/models/minilm"* ]] || bad "where the model is"
+same p.json q.json
+rm -r cache/models
+run 2 predict squad minillm --data dev.jsonl --output q.json
+[[ $err == *"model minillm: no such folder, no hub id"*"did you mean minilm?"* ]] || bad "minillm"
+run 1 eval squad me/mine --data dev.jsonl
+[[ $err == *"me/mine: no folder of that name and no copy on this disk"* ]] || bad "me/mine"
+echo '{}' >none.json
+run 0 score squad --data xquad-en --predictions none.json
+[[ $out == *'"total": 1190'* ]] || bad "score --data xquad-en"
+run 2 eval squad run/model --data squad-sample
+[[ $err == *"squad-sample: the catalogue has no validation part of it" ]] || bad "no validation part"
+run 2 predict squad run/model --data . --output q.json
+[[ $err == *".: is a folder, expected a file of questions or a name of the catalogue" ]] ||
+    bad "a folder of questions"
+
+# A signal ends it once it is caught, and leaves nothing.
+questions 0 20000 >many.jsonl
+interrupt() { # SIGNAL MASK CODE ARGUMENT ...
+    local signal=$1 mask=$2 want=$3 caught=0
+    shift 3
+    "$CAIRN" "$@" >out 2>err &
+    local child=$!
+    while [ $((caught & mask)) = 0 ] && kill -0 $child 2>/dev/null; do
+        sleep 0.01
+        caught=$((16#$(sed -n 's/^SigCgt:\s*//p' /proc/$child/status)))
+    done
+    kill -"$signal" $child
+    wait $child
+    local code=$?
+    [ $code = "$want" ] || bad "cairn $1, SIG$signal: exit code $code, want $want"
+    [[ $(tail -n 1 err) == "cairn $1: stopped by a signal"* ]] || bad "cairn $1: want a sentence"
+    [ -z "$(find . -name 's.json*')" ] || bad "cairn $1, SIG$signal: left behind"
+}
+interrupt INT 0x2 130 predict squad run/model --data many.jsonl --output s.json
+interrupt TERM 0x4000 143 eval squad run/model --data many.jsonl
 run 2 predict squad run/model --data dev.jsonl
 run 2 predict trivia run/model --data dev.jsonl --output q.json
 run 2 predict squad run/model --data dev.jsonl --output q.json --null-odds o.json

@@ -114,7 +114,7 @@ refuse_data "*"
     printf '{"id": "x", "context": "a\xff b", "question": "who?", "answers": {"text": ["b"], "answer_start": [3]}}\n'
 } >bad.json
 refuse_data "line 4, *decode byte 0xff*"
-refuse 1 "absent.json: No such file or directory" predict squad model --data absent.json \
+refuse 2 "absent.json: no such file, and no data of that name in the catalogue" predict squad model --data absent.json \
     --output p.json
 sed 's/"answer_start": \[[0-9]*\]/"answer_start": [9999]/' train.jsonl >bad.json
 refuse 1 "bad.json*answer*" train squad "${train[@]:2}" train_data=bad.json
@@ -124,6 +124,9 @@ refuse 1 "bad.json*q2*not to be found*" train squad "${train[@]:2}" train_data=b
 # Passages.
 printf 'a\xc3( b\n' >bad.txt
 refuse 1 "bad.txt*UTF-8*" ask model --passage bad.txt --question "Who?"
+printf 'The king\0built the tower.' >bad.txt
+refuse 1 "bad.txt: byte 8 of the passage is zero, expected text in UTF-8" ask model --passage bad.txt \
+    --question "Who?"
 : >bad.txt
 refuse 1 "bad.txt: the passage is empty" ask model --passage bad.txt --question "Who?"
 refuse 1 "absent.txt: No such file or directory" ask model --passage absent.txt --question "Who?"

@@ -95,16 +95,16 @@ static void misspelt_names_are_said(void)
     ModelSource m;
 
     CHECK(model_source_find("minilmm", NULL, &m) == E_CONFIG);
-    CHECK_TEXT(status_text(), "model=minilmm: no such folder, no hub id (owner/name) and no name "
+    CHECK_TEXT(status_text(), "model minilmm: no such folder, no hub id (owner/name) and no name "
                               "of the catalogue; did you mean minilm? (see cairn data list)");
     CHECK(model_source_find("zzzzzzzzzzzzzz", NULL, &m) == E_CONFIG);
-    CHECK_TEXT(status_text(), "model=zzzzzzzzzzzzzz: no such folder, no hub id (owner/name) and no "
+    CHECK_TEXT(status_text(), "model zzzzzzzzzzzzzz: no such folder, no hub id (owner/name) and no "
                               "name of the catalogue (see cairn data list)");
     CHECK(model_source_find("./none", NULL, &m) == E_CONFIG);
-    CHECK_TEXT(status_text(), "model=./none: no such folder");
+    CHECK_TEXT(status_text(), "model ./none: no such folder");
     CHECK(model_source_find("a/b/c", NULL, &m) == E_CONFIG);
     CHECK(model_source_find("squad", NULL, &m) == E_CONFIG);
-    CHECK_TEXT(status_text(), "model=squad: the catalogue has data under that name, not a model");
+    CHECK_TEXT(status_text(), "model squad: the catalogue has data under that name, not a model");
     CHECK(m.folder == NULL && m.origin == NULL);
 }
 
@@ -116,9 +116,9 @@ static void where_all_fail_one_sentence_says_so(void)
     CHECK_TEXT(status_text(),
                "bert-large-cased: no copy on this disk (CAIRN_CACHE, HF_HOME); "
                "google-bert/bert-large-cased: HF_HUB_OFFLINE is set, so the hub is not asked; give "
-               "a folder instead: model=DIR (make demo MODEL=DIR)");
+               "a folder instead (model=DIR in train, MODEL=DIR in make demo)");
     CHECK(model_source_find("me/mine@v1", NULL, &m) == E_IO);
-    CHECK(says("me/mine@v1: no copy on this disk"));
+    CHECK(says("me/mine@v1: no folder of that name and no copy on this disk"));
 }
 
 static void data_is_a_file_or_a_name(void)
@@ -130,6 +130,8 @@ static void data_is_a_file_or_a_name(void)
     CHECK_TEXT(path, file);
     free(path);
     free(file);
+    CHECK(data_source_find(test_folder(), PART_TRAIN, NULL, &path) == E_CONFIG);
+    CHECK(says(": is a folder, expected a file of questions or a name of the catalogue"));
     CHECK(data_source_find("sqad", PART_TRAIN, NULL, &path) == E_CONFIG);
     CHECK_TEXT(status_text(), "sqad: no such file, and no data of that name in the catalogue; did "
                               "you mean squad?");

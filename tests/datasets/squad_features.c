@@ -53,7 +53,7 @@ static void windows_overlap_as_in_run_qa(void)
     SquadFeatures *f = NULL;
     SquadFeature one = {0};
 
-    if (!t || !d || !CHECK_OK(squad_features_open(d, t, &settings, NULL, &f)))
+    if (!t || !d || !CHECK_OK(squad_features_open(d, t, &settings, NULL, NULL, &f)))
         return;
     CHECK(squad_features_count(f) == 3 && squad_features_longest(f) == 9);
     CHECK_OK(squad_features_read(f, 0, &one));
@@ -84,7 +84,7 @@ static void windows_step_as_in_run_squad(void)
     SquadFeatures *f = NULL;
     SquadFeature one = {0};
 
-    if (!t || !d || !CHECK_OK(squad_features_open(d, t, &settings, NULL, &f)))
+    if (!t || !d || !CHECK_OK(squad_features_open(d, t, &settings, NULL, NULL, &f)))
         return;
     CHECK(squad_features_count(f) == 4); // 9 tokens, room 4, a window every 2
     CHECK_OK(squad_features_read(f, 0, &one));
@@ -107,17 +107,17 @@ static void settings_without_room_are_refused(void)
     SquadSettings settings = {SQUAD_HUGGINGFACE, 6, 0, 64, true};
     SquadFeatures *f = NULL;
 
-    CHECK(squad_features_open(d, t, &settings, NULL, &f) == E_CONFIG);
+    CHECK(squad_features_open(d, t, &settings, NULL, NULL, &f) == E_CONFIG);
     CHECK_TEXT(status_text(),
                "f.json: question 'q1': its 3 tokens leave no room for the passage in "
                "max_seq_length=6");
     settings = (SquadSettings){SQUAD_HUGGINGFACE, 9, 3, 64, true};
-    CHECK(squad_features_open(d, t, &settings, NULL, &f) == E_CONFIG);
+    CHECK(squad_features_open(d, t, &settings, NULL, NULL, &f) == E_CONFIG);
     CHECK_TEXT(status_text(),
                "f.json: question 'q1': doc_stride=3, the overlap of windows, must be "
                "less than the 3 tokens that max_seq_length=9 leaves for the passage");
     settings = (SquadSettings){SQUAD_GOOGLE, 9, 0, 64, true};
-    CHECK(squad_features_open(d, t, &settings, NULL, &f) == E_CONFIG);
+    CHECK(squad_features_open(d, t, &settings, NULL, NULL, &f) == E_CONFIG);
     CHECK_TEXT(status_text(), "doc_stride=0: expected at least 1");
     squad_free(d);
     tokenizer_free(t);
@@ -130,7 +130,7 @@ static void answers_not_within_words_are_dropped(void)
     SquadSettings settings = {SQUAD_GOOGLE, 20, 4, 64, true};
     SquadFeatures *f = NULL;
 
-    if (CHECK_OK(squad_features_open(d, t, &settings, NULL, &f))) {
+    if (CHECK_OK(squad_features_open(d, t, &settings, NULL, NULL, &f))) {
         CHECK(squad_features_count(f) == 0 && squad_features_dropped(f) == 1);
         CHECK_TEXT(
             squad_features_note(f),
@@ -140,7 +140,7 @@ static void answers_not_within_words_are_dropped(void)
     }
     squad_features_close(f);
     settings.meaning = SQUAD_HUGGINGFACE;
-    if (CHECK_OK(squad_features_open(d, t, &settings, NULL, &f)))
+    if (CHECK_OK(squad_features_open(d, t, &settings, NULL, NULL, &f)))
         CHECK(squad_features_count(f) == 1);
     squad_features_close(f);
     squad_free(d);
@@ -183,7 +183,7 @@ static void case_check(const Tokenizer *t, const json_t *c)
     if (!CHECK(path != NULL) || !CHECK_OK(squad_read(path, &d)))
         return;
     squad_truncate(d, json_integer_value(json_object_get(c, "questions")));
-    if (CHECK_OK(squad_features_open(d, t, &settings, NULL, &f))) {
+    if (CHECK_OK(squad_features_open(d, t, &settings, NULL, NULL, &f))) {
         if (!CHECK(squad_features_count(f) == json_integer_value(json_object_get(c, "features"))) ||
             !CHECK(features_digest(f, google) == json_integer_value(json_object_get(c, "crc32"))))
             printf("  in %s, %s, %d/%d: %lld features\n", path, google ? "google" : "huggingface",
@@ -222,7 +222,7 @@ static uint32_t cached(const Squad *d, const Tokenizer *t, char *path, char *not
     uint32_t digest = 0;
 
     path[0] = note[0] = '\0';
-    if (!CHECK_OK(squad_features_open(d, t, &settings, test_folder(), &f)))
+    if (!CHECK_OK(squad_features_open(d, t, &settings, test_folder(), NULL, &f)))
         return 0;
     snprintf(path, 600, "%s", squad_features_path(f));
     if (squad_features_note(f))
@@ -230,6 +230,23 @@ static uint32_t cached(const Squad *d, const Tokenizer *t, char *path, char *not
     digest = features_digest(f, true);
     squad_features_close(f);
     return digest;
+}
+
+static void a_signal_leaves_nothing(void)
+{
+    const SquadSettings settings = {SQUAD_HUGGINGFACE, 12, 2, 64, true};
+    Tokenizer *t = tokenizer_small();
+    Squad *d = one_question("The dogs saw the cat.", "who saw ?", "the cat", 13);
+    char *folder = file_path(test_folder(), "stopped");
+    const volatile sig_atomic_t stop = SIGINT;
+    SquadFeatures *f = NULL;
+
+    CHECK(squad_features_open(d, t, &settings, folder, &stop, &f) == E_STOPPED && !f);
+    CHECK(strstr(status_text(), "stopped by a signal while "));
+    CHECK(rmdir(folder) == 0); // it is empty
+    free(folder);
+    squad_free(d);
+    tokenizer_free(t);
 }
 
 static void keeps_and_mends_the_cache(void)
@@ -268,6 +285,7 @@ int main(void)
     RUN(windows_step_as_in_run_squad);
     RUN(settings_without_room_are_refused);
     RUN(answers_not_within_words_are_dropped);
+    RUN(a_signal_leaves_nothing);
     RUN(keeps_and_mends_the_cache);
     RUN(equals_the_references);
     return test_result();

@@ -92,7 +92,7 @@ static void case_check(const Squad *d, const Tokenizer *t, const json_t *c)
     SquadFeatures *f = NULL;
     SquadPredictionSet *s = NULL;
 
-    if (!CHECK_OK(squad_features_open(d, t, &settings, NULL, &f)))
+    if (!CHECK_OK(squad_features_open(d, t, &settings, NULL, NULL, &f)))
         return;
     if (CHECK_OK(squad_answers_create(d, t, f, &(SquadAnswerSettings){meaning, 20, 30, negative, 0},
                                       &s))) {
@@ -149,7 +149,7 @@ static Hand hand_make(SquadMeaning meaning, bool negative)
     CHECK_OK(tokenizer_open(path, &h.tokenizer));
     CHECK_OK(squad_parse("f.json", DATA, sizeof DATA - 1, &h.data));
     CHECK_OK(squad_features_open(h.data, h.tokenizer, &(SquadSettings){meaning, 20, 5, 64, false},
-                                 NULL, &h.features));
+                                 NULL, NULL, &h.features));
     CHECK(squad_features_length(h.features, 0) == 13);
     CHECK_OK(squad_answers_create(h.data, h.tokenizer, h.features,
                                   &(SquadAnswerSettings){meaning, 3, 2, negative, 0}, &h.set));
