@@ -2,7 +2,8 @@
 # registers.sh - what ptxas made of every kernel, for every card: kernels/registers.tsv.
 #
 #   registers.sh compile NVCC ARGUMENT ...   runs nvcc and keeps what ptxas says in OBJECT.ptxas
-#   registers.sh check BUILD [TABLE]         fails on a spill that the table does not have, or that has grown
+#   registers.sh check BUILD [TABLE]         fails on a spill that the table does not have, or that has grown,
+#                                            and on asynchronous products that ptxas runs one by one
 #   registers.sh update BUILD [TABLE]        writes the table from what the build says
 #
 # The table has a row for each kernel and a column for each card; a cell is "registers, bytes of spill
@@ -13,6 +14,9 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
+# ptxas says so, as a mere note, where wgmma wait for each other (C7510 and its like).
+loss='Potential Performance Loss'
+
 compile() {
     local word before="" log="" code=0
     for word in "$@"; do
@@ -20,7 +24,7 @@ compile() {
         before=$word
     done
     "$@" -Xptxas=-v 2>"$log.part" || code=$?
-    grep -v -e '^ptxas info' -e 'bytes stack frame' "$log.part" >&2 || true
+    awk "/$loss/"' || !(/^ptxas info/ || /bytes stack frame/)' "$log.part" >&2
     mv "$log.part" "$log"
     return $code
 }
@@ -43,6 +47,15 @@ read_build() {
                 if ($i == "spill" && $(i + 1) ~ /^loads/) loads += $(i - 2) } }
             END { tell() }' "$log"
     done | c++filt -p | sed 's/(anonymous namespace):://g' | LC_ALL=C sort
+}
+
+# What ptxas says it loses, as lines "file: words".
+read_losses() {
+    local source
+    for source in "$root"/{kernels,runtime}/*.cu; do
+        source=${source#"$root"/}
+        find "$1"/CMakeFiles -path "*.dir/$source.o.ptxas" -exec sed -n "/$loss/s|^|$source: |p" {} +
+    done | c++filt | LC_ALL=C sort
 }
 
 # Those lines as the table.
@@ -96,6 +109,11 @@ trap 'rm -f "$lines"' EXIT
 if [ ! -s "$lines" ]; then
     echo "skipped: $2 was not built by nvcc with -DCAIRN_REGISTERS=ON"
     exit 77
+fi
+losses=$(read_losses "$2")
+if [ -n "$losses" ]; then
+    printf '%s\nThe products of these kernels do not overlap, which is what they are written for.\n' "$losses"
+    exit 1
 fi
 version=$("$nvcc" --version | sed -n 's/.*, V//p')
 if [ "$1" = update ]; then

@@ -48,10 +48,22 @@ run 1 check "$build" "$top/table"
 sed -i 's/13\.0\.88/12.8.1/' "$top/table"
 run 77 check "$build" "$top/table"
 
+# Products that ptxas does not let overlap fail whatever the table says, or of which nvcc it is.
+serialised="ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async instructions are serialized due to non wgmma instructions defining accumulator registers of a wgmma between start and end of the pipeline stage in the function '_Z7add_rowIfEvPT_'"
+{ ptxas_says 8 12 && echo "$serialised"; } >"$log"
+run 1 check "$build" "$top/table"
+[[ $out == *"kernels/add.cu: ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async instructions are serialized"* ]] ||
+    bad "serialised products unseen"
+ptxas_says 8 12 >"$log"
+run 77 check "$build" "$top/table"
+
 # The compiler's launcher keeps what ptxas says and hands on what the compiler says.
 printf '#!/bin/sh\n# A compiler that fails.\necho "ptxas info    : 0 bytes gmem" >&2\necho "x.cu(1): error" >&2\nexit 4\n' >"$top/nvcc"
 run 4 compile "$top/nvcc" -c x.cu -o "$top/x.o"
 [[ $err == "x.cu(1): error" ]] && grep -q gmem "$top/x.o.ptxas" || bad "the launcher loses words"
+printf '#!/bin/sh\n# A compiler that says what it loses.\necho "%s" >&2\n' "$serialised" >"$top/nvcc"
+run 0 compile "$top/nvcc" -c x.cu -o "$top/x.o"
+[ "$err" = "$serialised" ] || bad "the launcher hides what ptxas loses"
 [ $failures = 0 ] || exit 1
 
 bash "$script" check "$CAIRN_BUILD"
