@@ -113,9 +113,10 @@ static void tell_cudnn(Device *d)
         printf("              cuDNN %s, where a kernel called cudnn is asked for\n", version);
 }
 
-/* Memory, and whether the library that multiplies is there. */
-static void tell_card(Device *d)
+/* Memory, and whether the library that multiplies is there; returns how much is missing. */
+static int tell_card(Device *d)
 {
+    int wants = 0;
     const GemmMatrix square = {F32, 16, false};
     const Gemm probe = {.m = 16, .n = 16, .k = 16, .a = square, .b = square, .c = square};
     char text[256];
@@ -127,18 +128,22 @@ static void tell_card(Device *d)
     if (d->table->memory(d, &left) == OK)
         printf("              %.1f GiB of its memory can be allocated\n", (double)left / (1 << 30));
     const char *tf32 = device_take_tf32(d) ? "" : ", tf32";
-    if (gemm_make(&plan, d, probe))
+    if (gemm_make(&plan, d, probe)) {
         printf("missing       %s\n", status_text());
-    else
+        wants++;
+    } else {
         printf("              ready for dtype f32%s, bf16, f16\n", tf32);
+    }
     gemm_free(plan);
     tell_cudnn(d);
+    return wants;
 }
 
-/* Every card, or why there is none. */
-static void tell_cards(void)
+/* Every card, or why there is none; returns how much the cards lack. */
+static int tell_cards(void)
 {
     enum { MOST_CARDS = 64 };
+    int wants = 0;
 
     for (int i = 0; i < MOST_CARDS; i++) {
         char name[16];
@@ -146,17 +151,18 @@ static void tell_cards(void)
         snprintf(name, sizeof name, "cuda:%d", i);
         const Status s = device_open(name, 0, &d);
         if (s == E_CONFIG)
-            return; // no card has this number
+            return wants; // no card has this number
         if (s)
             printf("CUDA          %s\n", status_text());
         else
-            tell_card(d);
+            wants += tell_card(d);
         device_close(d);
         if (s && !strstr(status_text(), "compute capability"))
             break; // it is the machine or the build, not this card
     }
     if (access("/proc/driver/nvidia/version", R_OK) == 0)
         printf("  an NVIDIA driver is loaded: a build with nvcc on the PATH would use the card\n");
+    return wants;
 }
 
 static void tell_libraries(void)
@@ -190,11 +196,10 @@ static bool on_path(const char *program)
     return false;
 }
 
-/* What some commands want and is not here, each with what to do. */
-static void tell_wants(void)
+/* What some commands want and is not here, each with what to do. wants: what was told before. */
+static void tell_wants(int wants)
 {
     char *samples = NULL;
-    int wants = 0;
 
     if (resource_path("samples", &samples)) {
         printf("missing       the questions of the demo: %s\n", status_text());
@@ -223,9 +228,9 @@ static Status doctor_run(const Arguments *a)
     tell_processor();
     tell_memory();
     Status s = tell_device();
-    tell_cards();
+    const int wants = tell_cards();
     tell_libraries();
-    tell_wants();
+    tell_wants(wants);
     return s;
 }
 
