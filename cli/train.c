@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/download_bar.h"
 #include "cli/recipe_line.h"
+#include "cli/repeat.h"
 #include "cli/signals.h"
 
 #include "train/squad.h"
@@ -35,6 +36,8 @@ static Status train_run(const Arguments *a)
         return OK;
     }
     s = recipe_line_read(a, 0, "cairn train", squad_tables, &c);
+    if (!s)
+        s = repeat_beside(c, arguments_at(a, 0), stderr);
     if (!s && arguments_flag(a, "print-config"))
         config_print(c, stdout);
     else if (!s)
@@ -54,9 +57,12 @@ const Command train_command = {
     .name = "train",
     .summary = "fine-tune a model by a recipe",
     .synopsis = "RECIPE|FILE.yaml [key=value ...] [--dry-run] [--print-config]",
-    .details = "Recipes: squad (Hugging Face's run_qa), squad-google (Google's run_squad),\n"
-               "squad-minilm (our best for MiniLM-L6). The last line on standard output is the\n"
-               "results as JSON. A signal saves the state; resume=true goes on with the same bits.",
+    .details =
+        "Recipes: squad (Hugging Face's run_qa), squad-google (Google's run_squad),\n"
+        "squad-minilm (our best for MiniLM-L6). The last line on standard output is the\n"
+        "results as JSON. A signal saves the state; resume=true goes on with the same bits.\n"
+        "OUTPUT_DIR/recipe.yaml repeats the run that wrote it, in OUTPUT_DIR-2 (-3, ...) unless\n"
+        "output_dir=OTHER is given.",
     .example = "cairn train squad-minilm train_data=squad-sample validation_data=xquad-en "
                "output_dir=runs/minilm",
     .options = OPTIONS,

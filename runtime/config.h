@@ -48,6 +48,7 @@ enum {
     KEY_INFINITE = 8,    // takes .inf and -.inf
     KEY_ABOVE = 16,      // more than `least`, not equal to it
     KEY_BELOW = 32,      // less than `most`, not equal to it
+    KEY_ONCE = 64,       // for one start of the program: not among what is written
 };
 
 typedef struct Key {
@@ -109,7 +110,8 @@ Status config_fail(const Config *c, const char *key, const char *format, ...)
 
 /* Every key as YAML in the order of the tables. config_print() adds where each value came from as
  * a comment, for --print-config; config_write() makes the file (complete or absent) and
- * config_to_text() the text, which the caller frees, that read back give equal values. */
+ * config_to_text() the text, which the caller frees, that read back give equal values: but for
+ * keys of one start (KEY_ONCE), which they leave out. */
 void config_print(const Config *c, FILE *f);
 MUST_CHECK Status config_write(const Config *c, const char *path);
 MUST_CHECK Status config_to_text(const Config *c, char **text);

@@ -31,6 +31,8 @@ static void write_all(const Config *c, FILE *f, bool origins)
     for (const KeyTable *t = c->tables; t->keys; t++) {
         fprintf(f, "%s# %s\n", v == c->values ? "" : "\n", t->title);
         for (int n = keys_count(t); n > 0; n--, v++) {
+            if (!origins && v->key->flags & KEY_ONCE)
+                continue;
             fprintf(f, "%s: ", v->key->name);
             value_write(v, f);
             if (origins)

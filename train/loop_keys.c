@@ -4,7 +4,8 @@
 const Key loop_keys[] = {
     {"output_dir", KEY_TEXT, NULL, .flags = KEY_REQUIRED,
      .help = "Folder for the model, checkpoints and metrics; must not hold another run."},
-    {"resume", KEY_BOOL, "false", .help = "Go on from the last checkpoint in output_dir."},
+    {"resume", KEY_BOOL, "false", .flags = KEY_ONCE,
+     .help = "Go on from the last checkpoint in output_dir; recipe.yaml never keeps it."},
     {"seed", KEY_INT, "42", .least = 0, .most = 9e15, .flags = KEY_ALTERS_BITS,
      .help = "Seed of the order of samples, of dropout and of first values."},
     {"shuffle", KEY_BOOL, "true", .flags = KEY_ALTERS_BITS,

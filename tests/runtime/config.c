@@ -19,7 +19,7 @@ static const Key loop_keys[] = {
     {"max_steps", KEY_INT, NULL, .least = 1, .most = INFINITY, .help = "Updates in all."},
     {"save_steps", KEY_INT, "500", .flags = KEY_OPTIONAL, .least = 1, .most = INFINITY,
      .help = "Updates between checkpoints."},
-    {"resume", KEY_BOOL, "false", .help = "Go on where output_dir stopped."},
+    {"resume", KEY_BOOL, "false", .flags = KEY_ONCE, .help = "Go on where output_dir stopped."},
     {0}};
 
 static const Key optimizer_keys[] = {
@@ -353,8 +353,9 @@ static void test_round_trip(void)
                                  "max_steps=0x20",
                                  "null_score_diff_threshold=-.inf",
                                  "learning_rate=1e-05",
-                                 "save_steps=null"};
-    CHECK_OK(config_override(a, 7, words));
+                                 "save_steps=null",
+                                 "resume=true"};
+    CHECK_OK(config_override(a, 8, words));
     CHECK_OK(config_write(a, path));
     CHECK_OK(config_read(b, path));
     CHECK_OK(config_compare(a, b));
@@ -366,6 +367,7 @@ static void test_round_trip(void)
     CHECK_TEXT(first, second);
     free(first), free(second), free(path);
     config_free(a), config_free(b);
+    CHECK(!strstr(first, "resume:") && config_bool(a, "resume") && !config_bool(b, "resume"));
 }
 
 static void test_compare(void)
@@ -431,7 +433,7 @@ static void test_pages(void)
                                "max_steps: 3 # squad.yaml:2\n"));
     CHECK(strstr(text, "\n\n# Optimiser\nlearning_rate: 3e-5 # default\n"));
     CHECK(strstr(text, "no_decay: [bias, norm] # default\n"));
-    CHECK(strstr(text, "seed: 7 # a?b\n"));
+    CHECK(strstr(text, "seed: 7 # a?b\n") && strstr(text, "resume: false # default\n"));
     free(text);
     text = captured(help_some);
     CHECK(text ==
