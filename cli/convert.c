@@ -3,6 +3,7 @@
 #include "cli/convert_tensors.h"
 #include "cli/signals.h"
 
+#include "models/config_json.h"
 #include "runtime/file.h"
 #include "runtime/json.h"
 #include "runtime/pickle.h"
@@ -91,16 +92,11 @@ static Status dtype_read(const Arguments *a, ConvertOptions *o)
 /* config.json says what the weights are stored in. */
 static Status config_write(const char *from, const char *to, const ConvertOptions *o)
 {
-    static const char *const KEYS[] = {"torch_dtype", "dtype"};
-    const char *name = o->dtype == STORED_F32    ? "float32"
-                       : o->dtype == STORED_BF16 ? "bfloat16"
-                                                 : "float16";
     json_t *config = NULL;
     Status s = json_file_read(from, PART_LIMIT, &config);
 
-    for (int i = 0; !s && i < 2; i++)
-        if (json_object_get(config, KEYS[i]))
-            json_object_set_new(config, KEYS[i], json_string(name));
+    if (!s)
+        s = config_json_set_dtype(config, o->dtype);
     if (!s)
         s = json_file_write(to, config);
     json_decref(config);

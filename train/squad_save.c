@@ -1,6 +1,7 @@
 /* squad_save.c - writes a fine-tuned model as others expect it: a folder that transformers opens. */
 #include "train/squad_model.h"
 
+#include "models/config_json.h"
 #include "runtime/file.h"
 #include "runtime/json.h"
 #include "runtime/version.h"
@@ -10,22 +11,26 @@
 
 enum { CONFIG_BYTES = 1 << 20 };
 
-/* The encoder's own config.json with another head. */
+/* The encoder's own config.json with another head. What it says of an older head's labels goes:
+ * transformers makes qa_outputs with as many rows as there are labels, and two without a word. */
 static Status save_config(const char *folder, const char *source)
 {
+    static const char *const OLDER[] = {"_name_or_path", "id2label", "label2id", "num_labels",
+                                        "_num_labels"};
     char *from = file_path(source, "config.json"), *to = file_path(folder, "config.json");
     json_t *o = NULL;
     Status s = from && to ? json_file_read(from, CONFIG_BYTES, &o)
                           : fail(E_MEMORY, "no memory for config.json");
 
-    if (!s && (json_object_set_new(o, "architectures",
-                                   json_pack("[s]", "BertForQuestionAnswering")) != 0 ||
-               json_object_set_new(o, "torch_dtype", json_string("float32")) != 0))
+    if (!s &&
+        json_object_set_new(o, "architectures", json_pack("[s]", "BertForQuestionAnswering")) != 0)
         s = fail(E_MEMORY, "no memory for config.json");
-    if (!s) {
-        json_object_del(o, "_name_or_path");
+    if (!s)
+        s = config_json_set_dtype(o, STORED_F32);
+    for (size_t i = 0; !s && i < sizeof OLDER / sizeof *OLDER; i++)
+        json_object_del(o, OLDER[i]);
+    if (!s)
         s = json_file_write(to, o);
-    }
     json_decref(o);
     free(from);
     free(to);

@@ -45,6 +45,15 @@ grep -q '"torch_dtype": "bfloat16"' "$top/one/config.json" || bad "torch_dtype"
 run 0 convert "$top/model/" "$top/two//" --dtype bf16
 [ "$out" = "$top/two" ] && cmp -s "$top/one/model.safetensors" "$top/two/model.safetensors" ||
     bad "a folder with slashes at its end"
+rm -r "$top/two"
+for key in '"dtype": "float32"' '"dtype": "float32", "torch_dtype": "float32"' '"x": 2'; do
+    echo "{\"model_type\": \"bert\", $key}" >"$top/model/config.json"
+    run 0 convert "$top/model" "$top/two" --dtype bf16
+    if ! grep -q 'dtype": "bfloat16"' "$top/two/config.json" || grep -q float32 "$top/two/config.json"; then
+        bad "dtype where config.json has $key"
+    fi
+    rm -r "$top/two"
+done
 run 1 convert "$top/model" "$top/one"
 [[ $err == "cairn convert: $top/one: exists already" ]] || bad "an existing folder"
 run 1 convert "$golden" "$top/a.h5"

@@ -98,6 +98,21 @@ run 0 predict squad run/model --data dev.jsonl --output p.json --nbest n.json
 same p.json run/predictions.json
 same n.json run/nbest.json
 run 0 score squad --data dev.jsonl --predictions p.json
+# What the base model's config.json says of another head or dtype does not stay.
+mkdir base
+cp "$fixture"/* base
+chmod u+w base/*
+for dtype in '"dtype": "bfloat16"' '"torch_dtype": "float16"' \
+    '"dtype": "bfloat16", "torch_dtype": "float16"' '"num_labels": 2'; do
+    sed "s/^{/{ $dtype, \"id2label\": {\"0\": \"a\", \"1\": \"b\", \"2\": \"c\"}, \"label2id\": {\"a\": 0},/" \
+        "$fixture/config.json" >base/config.json
+    run 0 train tiny.yaml model=base max_steps=1 output_dir=based
+    if grep -q 'label\|float16' based/model/config.json || ! grep -q 'dtype": "float32"' based/model/config.json; then
+        bad "a base with $dtype: $(cat based/model/config.json)"
+    fi
+    rm -r based
+done
+
 scored=$out
 run 0 eval squad run/model --data dev.jsonl
 [ "$out" = "$scored" ] || bad "eval is not predict and score: $scored"

@@ -6,6 +6,7 @@ The model's own settings decide everything: no argument tells transformers about
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -38,13 +39,28 @@ def squad():
     return dict(version="1.1", data=[dict(title="t", paragraphs=paragraphs)])
 
 
-def trained(work, name):
-    """The folder of the fixture after a few updates."""
+def other_head(work):
+    """A fixture as transformers 5 leaves a classifier of three labels in BF16."""
+    folder = os.path.join(work, "classifier")
+    shutil.copytree(f"{SOURCE}/tests/fixtures/bert-encoder", folder)
+    path = os.path.join(folder, "config.json")
+    with open(path) as f:
+        config = json.load(f)
+    config.update(architectures=["BertForSequenceClassification"], dtype="bfloat16")
+    config.update(id2label={"0": "a", "1": "b", "2": "c"}, label2id=dict(a=0, b=1, c=2))
+    with open(path, "w") as f:
+        json.dump(config, f)
+    return folder
+
+
+def trained(work, model):
+    """The folder of the model after a few updates."""
+    name = "trained-" + os.path.basename(model)
     data = os.path.join(work, "data.json")
     with open(data, "w") as f:
         json.dump(squad(), f)
     recipe, output = os.path.join(work, name + ".yaml"), os.path.join(work, name)
-    keys = dict(task="squad", model=f"{SOURCE}/tests/fixtures/{name}", train_data=data)
+    keys = dict(task="squad", model=model, train_data=data)
     keys.update(output_dir=output, max_seq_length=48, doc_stride=16, batch_size=3, max_steps=4)
     keys.update(learning_rate=1e-3, device="cpu", threads=2)
     with open(recipe, "w") as f:
@@ -66,14 +82,16 @@ def best_span(model, tokenizer, passage, question):
     return passage[offsets[i][0] : offsets[j][1]], offsets[i][0], offsets[j][1], start[i], end[j]
 
 
-def check(work, name):
-    folder = trained(work, name)
+def check(work, source):
+    name = os.path.basename(source)
+    folder = trained(work, source)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model, report = AutoModelForQuestionAnswering.from_pretrained(folder, output_loading_info=True)
     model.eval()
     assert not report["missing_keys"] and not report["unexpected_keys"], report
     config = json.load(open(os.path.join(folder, "config.json")))
     assert config["architectures"] == ["BertForQuestionAnswering"], config
+    assert {p.dtype for p in model.parameters()} == {torch.float32}, config
     nbest = os.path.join(work, "nbest.json")
     cairn("predict", "squad", folder, "--data", os.path.join(work, "data.json"),
           "--output", os.path.join(work, "predictions.json"), "--nbest", nbest)
@@ -107,4 +125,5 @@ def pipeline(model, tokenizer):
 
 if __name__ == "__main__":
     for fixture in ("bert-question-answering", "bert-encoder", "bert-pretraining"):
-        check(sys.argv[1], fixture)
+        check(sys.argv[1], f"{SOURCE}/tests/fixtures/{fixture}")
+    check(sys.argv[1], other_head(sys.argv[1]))
