@@ -2,7 +2,8 @@
 #
 #   make            builds into build/
 #   make demo       installs what is missing, builds, fine-tunes a real model: see README.md
-#   make demo MODEL=DIR  the same from a model on disk, without the network
+#   make demo MODEL=DIR  the same from a model on disk, without the network; OUTPUT=DIR names
+#                   another folder than build/demo for the run
 #   make check      installs what is missing, builds, runs every test, plain, under the sanitizers,
 #                   and the fuzz targets for FUZZ_SECONDS each
 #   make bundle     a folder that runs on other machines, build/cairn-*.tar.gz

@@ -5,14 +5,34 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cairn=build/cairn
+own=build/demo
 model=${MODEL:-minilm}
-output=${OUTPUT:-build/demo}
+output=${OUTPUT:-$own}
 
 if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; else bold='' plain=''; fi
 say() { printf '%s%s%s\n' "$bold" "$*" "$plain"; }
 
-# What an interrupted demo has done is kept and gone on with; a finished one makes room.
+# end_unless_done CODE: of a command of cairn's, which has said itself what is wrong.
+end_unless_done() {
+    if [ "$1" -eq 130 ] || [ "$1" -eq 143 ]; then echo "make demo goes on where it stopped."; fi
+    if [ "$1" -ne 0 ]; then exit "$1"; fi
+}
+
+# What an interrupted demo has done is kept and gone on with; a finished one makes room in the demo's
+# own folder and nowhere else.
+if [ -e "$output/results.json" ] && [ "$output" != "$own" ]; then
+    echo "make demo: $output holds a finished run, which the demo does not delete; OUTPUT=DIR names another folder" >&2
+    exit 2
+fi
 if [ -e "$output/results.json" ]; then rm -rf "$output"; fi
+
+code=0
+$cairn data fetch "$model" >/dev/null || code=$?
+if [ "$code" -eq 1 ] && [ -z "${MODEL:-}" ]; then
+    echo "The demo needs a pretrained BERT: \`make demo MODEL=DIR\` takes one from a folder" \
+        "(config.json, model.safetensors, vocab.txt) and needs no network." >&2
+fi
+end_unless_done "$code"
 
 say "Fine-tuning $model on 3,000 questions of SQuAD v1.1; evaluation on XQuAD English (1,190)."
 code=0
@@ -21,14 +41,7 @@ code=0
 results=$($cairn train squad-minilm "model=$model" train_data=squad-sample learning_rate=2e-4 \
     validation_data=xquad-en eval_on_start=true eval_steps=1000000 "output_dir=$output" resume=true \
     ${DEMO_ARGUMENTS:-}) || code=$?
-if [ "$code" -eq 130 ] || [ "$code" -eq 143 ]; then
-    echo "make demo goes on where it stopped."
-    exit "$code"
-elif [ "$code" -ne 0 ]; then
-    echo "The demo needs a pretrained BERT: \`make demo MODEL=DIR\` takes one from a folder" \
-        "(config.json, model.safetensors, vocab.txt) and needs no network." >&2
-    exit 1
-fi
+end_unless_done "$code"
 
 score() { # line of metrics.jsonl, name
     printf '%s\n' "$1" | sed -n "s/.*\"eval\/$2\":\([0-9.]*\).*/\1/p"
