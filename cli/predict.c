@@ -3,21 +3,11 @@
 
 #include <string.h>
 
-static Status write_all(const Arguments *a, const SquadPredictionSet *answers)
-{
-    const char *nbest = arguments_text(a, "nbest", NULL);
-    const char *odds = arguments_text(a, "null-odds", NULL);
-    Status s = squad_answers_write(answers, arguments_text(a, "output", NULL));
-
-    if (!s && nbest)
-        s = squad_answers_write_nbest(answers, nbest);
-    if (!s && odds)
-        s = squad_answers_write_odds(answers, odds);
-    return s;
-}
-
 static Status predict_run(const Arguments *a)
 {
+    const char *const path[ANSWERS_FILES] = {[ANSWERS_TEXT] = arguments_text(a, "output", NULL),
+                                             [ANSWERS_NBEST] = arguments_text(a, "nbest", NULL),
+                                             [ANSWERS_ODDS] = arguments_text(a, "null-odds", NULL)};
     SquadModel m = {0};
     SquadWork w = {0};
     Squad *data = NULL;
@@ -26,7 +16,9 @@ static Status predict_run(const Arguments *a)
         return fail(E_USAGE, "the task is '%s', expected squad", arguments_at(a, 0));
     if (!arguments_given(a, "data") || !arguments_given(a, "output"))
         return fail(E_USAGE, "--data FILE and --output FILE are needed");
-    Status s = squad_arguments_data(a, &data);
+    Status s = squad_answers_check(path);
+    if (!s)
+        s = squad_arguments_data(a, &data);
     if (!s)
         s = squad_arguments_open(a, arguments_at(a, 1), true, &m);
     if (!s && arguments_given(a, "null-odds") && !m.options.answers.version_2_with_negative)
@@ -36,7 +28,7 @@ static Status predict_run(const Arguments *a)
     else
         s = squad_work_open(&m, data, &w);
     if (!s)
-        s = write_all(a, w.answers);
+        s = squad_answers_write(w.answers, path);
     squad_work_close(&w);
     squad_model_close(&m);
     return s;
@@ -57,7 +49,8 @@ const Command predict_command = {
     .synopsis = "squad MODEL_DIR --data FILE --output FILE [--nbest FILE] [--null-odds FILE]",
     .details =
         "MODEL_DIR may also be a name of `cairn data list` or a hub id owner/name[@revision].\n"
-        "Without options, windows and answers are as the model was trained with.",
+        "Without options, windows and answers are as the model was trained with. Whether the\n"
+        "files can be written is tried first; at the end all of them are written, or none.",
     .example =
         "cairn predict squad runs/squad/model --data dev-v1.1.json --output predictions.json",
     .options = OPTIONS,

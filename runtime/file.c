@@ -151,10 +151,19 @@ static void sync_folder(const char *path)
     free(copy);
 }
 
+static bool is_flushed(FileWriter *w)
+{
+    return !ferror(w->stream) && fflush(w->stream) == 0 && (!w->part || fsync(fileno(w->stream)) == 0);
+}
+
+Status file_flush(FileWriter *w)
+{
+    return is_flushed(w) ? OK : fail(E_IO, "%s: cannot be written: %s", w->path, strerror(errno));
+}
+
 Status file_commit(FileWriter *w)
 {
-    bool good =
-        !ferror(w->stream) && fflush(w->stream) == 0 && (!w->part || fsync(fileno(w->stream)) == 0);
+    bool good = is_flushed(w);
     int reason = errno;
 
     if (fclose(w->stream) != 0 && good) {

@@ -1,10 +1,11 @@
 /* file.h - whole files in, whole files out.
  *
  * A file is written under a temporary name beside its own (path + ".part-<pid>"), flushed to the
- * disk and renamed by file_commit(): under its own name it is complete or absent. A symbolic link
- * stays, and what it leads to is written so. What is no regular file (a device, a pipe) and what
- * standard output or error is (/dev/stdout) is written straight into. All failures are E_IO and name
- * the path and the system's reason.
+ * disk and renamed by file_commit(): under its own name it is complete or absent. Of files that go
+ * together all are flushed by file_flush() before the first is committed. A symbolic link stays, and
+ * what it leads to is written so. What is no regular file (a device, a pipe) and what standard output
+ * or error is (/dev/stdout) is written straight into. All failures are E_IO and name the path and the
+ * system's reason.
  */
 #ifndef RUNTIME_FILE_H
 #define RUNTIME_FILE_H
@@ -25,6 +26,7 @@ typedef struct FileWriter {
 } FileWriter;
 
 MUST_CHECK Status file_open(FileWriter *w, const char *path); // creates the temporary file
+MUST_CHECK Status file_flush(FileWriter *w);  // to the disk; on failure the caller discards
 MUST_CHECK Status file_commit(FileWriter *w); // flush, fsync, close, rename; on failure discards
 void file_discard(FileWriter *w);             // removes it; harmless after file_commit()
 

@@ -169,20 +169,22 @@ static Status task_load(void *state)
 
 static Status write_answers(SquadRun *r, const SquadPredictionSet *answers)
 {
-    static const struct {
-        const char *name;
-        Status (*write)(const SquadPredictionSet *, const char *);
-    } file[] = {{"predictions.json", squad_answers_write},
-                {"nbest.json", squad_answers_write_nbest},
-                {"null_odds.json", squad_answers_write_odds}};
-    const int files = r->options.answers.version_2_with_negative ? 3 : 2;
+    static const char *const NAME[ANSWERS_FILES] = {"predictions.json", "nbest.json",
+                                                    "null_odds.json"};
+    char *path[ANSWERS_FILES] = {0};
     Status s = OK;
 
-    for (int i = 0; i < files && !s; i++) {
-        char *path = file_path(config_text(r->config, "output_dir"), file[i].name);
-        s = path ? file[i].write(answers, path) : fail(E_MEMORY, "no memory for a path");
-        free(path);
+    for (int i = 0; i < ANSWERS_FILES && !s; i++) {
+        if (i == ANSWERS_ODDS && !r->options.answers.version_2_with_negative)
+            continue;
+        path[i] = file_path(config_text(r->config, "output_dir"), NAME[i]);
+        if (!path[i])
+            s = fail(E_MEMORY, "no memory for a path");
     }
+    if (!s)
+        s = squad_answers_write(answers, (const char *const *)path);
+    for (int i = 0; i < ANSWERS_FILES; i++)
+        free(path[i]);
     return s;
 }
 

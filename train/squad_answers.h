@@ -65,9 +65,16 @@ const SquadPrediction *squad_answers_at(const SquadPredictionSet *s, int64_t exa
 
 /* predictions.json {id: text}; nbest.json {id: [{start_logit, end_logit, text, probability}]}
  * (Google: text, probability, start_logit, end_logit); null_odds.json {id: number}. As run_qa
- * writes them: indented by four, ASCII only. Complete or absent. */
-MUST_CHECK Status squad_answers_write(const SquadPredictionSet *s, const char *path);
-MUST_CHECK Status squad_answers_write_nbest(const SquadPredictionSet *s, const char *path);
-MUST_CHECK Status squad_answers_write_odds(const SquadPredictionSet *s, const char *path);
+ * writes them: indented by four, ASCII only. */
+typedef enum { ANSWERS_TEXT, ANSWERS_NBEST, ANSWERS_ODDS, ANSWERS_FILES } SquadAnswersFile;
+
+/* Writes each file whose path is not NULL. All of them are on the disk under temporary names before
+ * the first gets its own: complete, or nothing has changed. */
+MUST_CHECK Status squad_answers_write(const SquadPredictionSet *s,
+                                      const char *const path[ANSWERS_FILES]);
+
+/* Before the work: E_IO or E_CONFIG where squad_answers_write() could not write these paths,
+ * because a folder is absent or closed, or two of them are one file. Leaves nothing. */
+MUST_CHECK Status squad_answers_check(const char *const path[ANSWERS_FILES]);
 
 #endif

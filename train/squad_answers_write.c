@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void write_escaped(FILE *f, int32_t c)
 {
@@ -91,37 +92,84 @@ static void write_odds(FILE *f, const SquadPredictionSet *s, const SquadPredicti
     fputs(number_text(p->null_odds, text), f);
 }
 
-static Status write_all(const SquadPredictionSet *s, const char *path, WriteValue *value)
+static void write_file(const SquadPredictionSet *s, FILE *f, WriteValue *value)
 {
-    FileWriter w;
-    const Status status = file_open(&w, path);
-
     assert(s->finished);
+    fputs("{\n", f);
+    for (int64_t i = 0; i < s->data->count; i++) {
+        fputs("    ", f);
+        write_text(f, s->data->examples[i].id);
+        fputs(": ", f);
+        value(f, s, &s->predictions[i]);
+        fputs(i + 1 < s->data->count ? ",\n" : "\n", f);
+    }
+    fputs("}\n", f);
+}
+
+static bool is_one_file(const FileWriter *a, const FileWriter *b)
+{
+    struct stat x, y;
+
+    return a->stream && b->stream && fstat(fileno(a->stream), &x) == 0 &&
+           fstat(fileno(b->stream), &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino &&
+           S_ISREG(x.st_mode);
+}
+
+static void discard_all(FileWriter w[ANSWERS_FILES])
+{
+    for (int i = 0; i < ANSWERS_FILES; i++)
+        file_discard(&w[i]);
+}
+
+static Status open_all(const char *const path[ANSWERS_FILES], FileWriter w[ANSWERS_FILES])
+{
+    Status s = OK;
+
+    memset(w, 0, ANSWERS_FILES * sizeof *w);
+    for (int i = 0; i < ANSWERS_FILES && !s; i++) {
+        if (path[i] && file_is_folder(path[i]))
+            s = fail(E_IO, "%s: is a folder, expected a file", path[i]);
+        else if (path[i])
+            s = file_open(&w[i], path[i]);
+        for (int k = 0; k < i && !s; k++)
+            if (is_one_file(&w[i], &w[k]))
+                s = fail(E_CONFIG, "%s and %s are one file, expected one for each", path[k],
+                         path[i]);
+    }
+    if (s)
+        discard_all(w);
+    return s;
+}
+
+Status squad_answers_check(const char *const path[ANSWERS_FILES])
+{
+    FileWriter w[ANSWERS_FILES];
+    const char *regular[ANSWERS_FILES];
+
+    for (int i = 0; i < ANSWERS_FILES; i++) // to a pipe's reader a trial would be the end
+        regular[i] = path[i] && !file_is_special(path[i]) ? path[i] : NULL;
+    const Status s = open_all(regular, w);
+    if (!s)
+        discard_all(w);
+    return s;
+}
+
+Status squad_answers_write(const SquadPredictionSet *s, const char *const path[ANSWERS_FILES])
+{
+    static WriteValue *const VALUE[ANSWERS_FILES] = {write_answer, write_candidates, write_odds};
+    FileWriter w[ANSWERS_FILES];
+    Status status = open_all(path, w);
+
     if (status)
         return status;
-    fputs("{\n", w.stream);
-    for (int64_t i = 0; i < s->data->count; i++) {
-        fputs("    ", w.stream);
-        write_text(w.stream, s->data->examples[i].id);
-        fputs(": ", w.stream);
-        value(w.stream, s, &s->predictions[i]);
-        fputs(i + 1 < s->data->count ? ",\n" : "\n", w.stream);
-    }
-    fputs("}\n", w.stream);
-    return file_commit(&w);
-}
-
-Status squad_answers_write(const SquadPredictionSet *s, const char *path)
-{
-    return write_all(s, path, write_answer);
-}
-
-Status squad_answers_write_nbest(const SquadPredictionSet *s, const char *path)
-{
-    return write_all(s, path, write_candidates);
-}
-
-Status squad_answers_write_odds(const SquadPredictionSet *s, const char *path)
-{
-    return write_all(s, path, write_odds);
+    for (int i = 0; i < ANSWERS_FILES && !status; i++)
+        if (path[i]) {
+            write_file(s, w[i].stream, VALUE[i]);
+            status = file_flush(&w[i]);
+        }
+    for (int i = 0; i < ANSWERS_FILES && !status; i++)
+        if (path[i])
+            status = file_commit(&w[i]);
+    discard_all(w);
+    return status;
 }

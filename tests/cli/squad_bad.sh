@@ -133,6 +133,26 @@ refuse 1 "absent.txt: No such file or directory" ask model --passage absent.txt 
 refuse 1 "*UTF-8*" ask model --passage passage.txt --question $'Wh\xff?'
 refuse 2 "--question is empty" ask model --passage passage.txt --question " "
 
+# Files that cannot be written are told before the model is opened, and none is written alone.
+for option in --output --nbest --null-odds; do
+    other=(--nbest n.json)
+    [ $option = --nbest ] && other=()
+    [ $option != --output ] && other+=(--output p.json)
+    refuse 1 "absent/x.json: cannot be written: No such file or directory" \
+        predict squad nowhere --data dev.jsonl "${other[@]}" $option absent/x.json
+    refuse 1 "model: is a folder, expected a file" \
+        predict squad nowhere --data dev.jsonl "${other[@]}" $option model
+    [ -z "$(find . -maxdepth 1 -name '[np].json*')" ] || bad "$option: other files are left"
+done
+refuse 2 "p.json and ./p.json are one file, expected one for each" "${predict[@]}" --nbest ./p.json
+echo old >p.json
+(trap '' XFSZ && ulimit -f 1 && exec "$CAIRN" "${predict[@]}" --nbest n.json >out 2>err)
+[ $? = 1 ] && [[ $(tail -n 1 err) == "cairn predict: n.json: cannot be written: File too large" ]] ||
+    bad "predict where one file is too large"
+[ "$(cat p.json)" = old ] && [ -z "$(find . -maxdepth 1 -name '[np].json?*' -o -name n.json)" ] ||
+    bad "predict replaces one file where another cannot be written"
+rm p.json
+
 # Recipes.
 train=(train squad "model=model" train_data=train.jsonl validation_data=dev.jsonl
     max_seq_length=40 doc_stride=8 save_steps=1 max_steps=2 output_dir=run)

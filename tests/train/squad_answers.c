@@ -57,7 +57,7 @@ static void set_check(const Squad *d, const SquadPredictionSet *s, const json_t 
     int64_t nulls = 0;
 
     snprintf(path, sizeof path, "%s/predictions.json", test_folder());
-    CHECK_OK(squad_answers_write(s, path));
+    CHECK_OK(squad_answers_write(s, (const char *[ANSWERS_FILES]){[ANSWERS_TEXT] = path}));
     CHECK(file_digest(path) == json_integer_value(json_object_get(want, "predictions")));
     for (int64_t e = 0; e < d->count; e++) {
         const SquadPrediction *p = squad_answers_at(s, e);
@@ -181,14 +181,14 @@ static void slices_the_passage(void)
     CHECK_NEAR(p->best[0].probability, 1 / (2 + exp(-4)), 1e-7);
     CHECK_NEAR(p->null_odds, -4, 0);
     snprintf(path, sizeof path, "%s/nbest.json", test_folder());
-    CHECK_OK(squad_answers_write_nbest(h.set, path));
+    CHECK_OK(squad_answers_write(h.set, (const char *[ANSWERS_FILES]){[ANSWERS_NBEST] = path}));
     CHECK_OK(file_read(path, 1 << 20, &text, &bytes));
     CHECK(strstr(text,
                  "{\n    \"q1\": [\n        {\n            \"start_logit\": 4.0,\n            "
                  "\"end_logit\": 2.0,\n            \"text\": \"Caf\\u00e9\",\n            "
                  "\"probability\": 0.49") == text);
     free(text);
-    CHECK_OK(squad_answers_write_odds(h.set, path));
+    CHECK_OK(squad_answers_write(h.set, (const char *[ANSWERS_FILES]){[ANSWERS_ODDS] = path}));
     CHECK_OK(file_read(path, 1 << 20, &text, &bytes));
     CHECK_TEXT(text, "{\n    \"q1\": -4.0\n}\n");
     free(text);
