@@ -126,15 +126,19 @@ void config_free(Config *c)
 
 static Status unknown_key(const Config *c, const char *name, const char *origin)
 {
-    const char *tool, *ours = foreign_name(name, &tool);
+    ForeignKey foreign = {0};
+    const bool known = foreign_name(name, &foreign);
     const char **names = calloc((size_t)c->count + 1, sizeof *names);
     Status s;
 
     for (int i = 0; names && i < c->count; i++)
         names[i] = c->values[i].key->name;
     const char *near = names ? nearest_name(name, names) : NULL;
-    if (ours && value_find(c, ours))
-        s = fail(E_CONFIG, "%s: %s: a name of %s; here it is %s", origin, name, tool, ours);
+    if (known && foreign.advice)
+        s = fail(E_CONFIG, "%s: %s: a name of %s; %s", origin, name, foreign.tool, foreign.advice);
+    else if (known && value_find(c, foreign.ours))
+        s = fail(E_CONFIG, "%s: %s: a name of %s; here it is %s", origin, name, foreign.tool,
+                 foreign.ours);
     else if (near)
         s = fail(E_CONFIG, "%s: unknown key '%.100s'; did you mean %s?", origin, name, near);
     else

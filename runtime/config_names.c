@@ -1,5 +1,5 @@
 /* config_names.c - what other tools call our keys, so that a recipe from elsewhere is answered
- * with the key that settles the same matter instead of "unknown". */
+ * with the key that settles the same matter, or with why there is none, instead of "unknown". */
 #include "runtime/config_value.h"
 
 #include <string.h>
@@ -13,6 +13,9 @@ static const char google[] = "Google's run_squad", tune[] = "torchtune", axolotl
 
 static const ForeignName names[] = {
     {"per_device_train_batch_size", "batch_size", trainer},
+    {"per_device_eval_batch_size", "micro_batch_tokens", trainer},
+    {"eval_batch_size", "micro_batch_tokens", "other tools"},
+    {"predict_batch_size", "micro_batch_tokens", google},
     {"per_gpu_train_batch_size", "batch_size", trainer},
     {"train_batch_size", "batch_size", google},
     {"micro_batch_size", "micro_batch_tokens", axolotl},
@@ -21,6 +24,7 @@ static const ForeignName names[] = {
     {"accumulation_steps", "gradient_accumulation_steps", "other tools"},
     {"num_train_epochs", "epochs", trainer},
     {"num_epochs", "epochs", axolotl},
+    {"max_epochs", "epochs", "PyTorch Lightning"},
     {"max_train_steps", "max_steps", "accelerate's examples"},
     {"max_steps_per_epoch", "max_steps", tune},
     {"num_train_steps", "max_steps", google},
@@ -88,14 +92,31 @@ static const ForeignName names[] = {
     {"enable_activation_checkpointing", "recompute", tune},
     {"activation_checkpointing", "recompute", "other tools"},
     {"resume_from_checkpoint", "resume", trainer},
+    {"do_eval", "validation_data", trainer},
 };
 
-const char *foreign_name(const char *theirs, const char **tool)
+/* What no key settles here. */
+static const struct {
+    const char *theirs, *tool, *advice;
+} others[] = {
+    {"do_train", trainer, "`cairn train` trains: leave it out"},
+    {"do_predict", trainer, "`cairn predict` answers a file of questions: leave it out"},
+    {"preprocessing_num_workers", run_qa, "one thread cuts the windows, once: leave it out"},
+    {"overwrite_output_dir", trainer,
+     "no run is overwritten here: name another output_dir, or remove that one"},
+};
+
+bool foreign_name(const char *theirs, ForeignKey *out)
 {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(names[i].theirs, theirs)) {
-            *tool = names[i].tool;
-            return names[i].ours;
+            *out = (ForeignKey){.tool = names[i].tool, .ours = names[i].ours};
+            return true;
         }
-    return NULL;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strcmp(others[i].theirs, theirs)) {
+            *out = (ForeignKey){.tool = others[i].tool, .advice = others[i].advice};
+            return true;
+        }
+    return false;
 }

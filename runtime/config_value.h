@@ -54,7 +54,13 @@ void key_expects(const Key *k, char *text, size_t room);
 /* Whether `name` is one of the names in "a|b|c"; its position, or -1. */
 int names_find(const char *names, const char *name);
 
-/* What a name of another tool is called here: "batch_size", or NULL. *tool is who says so. */
-const char *foreign_name(const char *theirs, const char **tool);
+/* What a name of another tool is called here. */
+typedef struct ForeignKey {
+    const char *tool;   // who says so
+    const char *ours;   // "batch_size", or NULL
+    const char *advice; // where `ours` is NULL: what to do instead
+} ForeignKey;
+
+bool foreign_name(const char *theirs, ForeignKey *out); // false for a name that no tool here has
 
 #endif

@@ -59,6 +59,12 @@ done <<END
 per_device_train_batch_size batch_size
 num_train_epochs epochs
 optimizer.lr learning_rate
+per_device_eval_batch_size micro_batch_tokens
+max_epochs epochs
+do_train trains: leave it out
+do_eval validation_data
+overwrite_output_dir name another output_dir
+preprocessing_num_workers leave it out
 END
 run 2 train squadd
 [[ $err == *"squadd; did you mean squad?" ]] || bad "a misspelt recipe"
@@ -92,12 +98,6 @@ run 2 train tiny.yaml
 run 2 train tiny.yaml resume=true learning_rate=0.5
 [[ $err == *learning_rate*0.5*3e-3* || $err == *learning_rate*3e-3*0.5* ]] || bad "a changed key"
 
-# predict, score and eval agree with the training's own evaluation and with one another.
-run 0 predict squad run/model --data dev.jsonl --output p.json --nbest n.json
-[ -z "$out" ] || bad "predict says something on standard output"
-same p.json run/predictions.json
-same n.json run/nbest.json
-run 0 score squad --data dev.jsonl --predictions p.json
 # What the base model's config.json says of another head or dtype does not stay.
 mkdir base
 cp "$fixture"/* base
@@ -113,6 +113,12 @@ for dtype in '"dtype": "bfloat16"' '"torch_dtype": "float16"' \
     rm -r based
 done
 
+# predict, score and eval agree with the training's own evaluation and with one another.
+run 0 predict squad run/model --data dev.jsonl --output p.json --nbest n.json
+[ -z "$out" ] || bad "predict says something on standard output"
+same p.json run/predictions.json
+same n.json run/nbest.json
+run 0 score squad --data dev.jsonl --predictions p.json
 scored=$out
 run 0 eval squad run/model --data dev.jsonl
 [ "$out" = "$scored" ] || bad "eval is not predict and score: $scored"
