@@ -36,18 +36,27 @@ static Status read_settings(Trainer *t)
     return t->output_dir ? OK : fail(E_MEMORY, "no memory for a trainer");
 }
 
+/* A part of an update counts as whole in transformers' Trainer, and not at all in run_squad. */
+static int64_t warmup_of(const Config *c, ScheduleKind kind, int64_t updates)
+{
+    const double ratio = config_is_set(c, "warmup_ratio") ? config_real(c, "warmup_ratio") : 0;
+    const double exact = ratio * (double)updates;
+
+    return int_or(c, "warmup_steps",
+                  (int64_t)(kind == SCHEDULE_GOOGLE ? floor(exact) : ceil(exact)));
+}
+
 static void read_schedule(Trainer *t)
 {
     const Config *c = t->config;
-    const double ratio = config_is_set(c, "warmup_ratio") ? config_real(c, "warmup_ratio") : 0;
+    const ScheduleKind kind = (ScheduleKind)config_choice(c, "lr_scheduler");
 
-    t->schedule =
-        (Schedule){.kind = (ScheduleKind)config_choice(c, "lr_scheduler"),
-                   .learning_rate = config_real(c, "learning_rate"),
-                   .updates = t->updates,
-                   .warmup = int_or(c, "warmup_steps", (int64_t)ceil(ratio * (double)t->updates)),
-                   .least_ratio = config_real(c, "min_lr_ratio"),
-                   .decay_share = config_real(c, "decay_ratio")};
+    t->schedule = (Schedule){.kind = kind,
+                             .learning_rate = config_real(c, "learning_rate"),
+                             .updates = t->updates,
+                             .warmup = warmup_of(c, kind, t->updates),
+                             .least_ratio = config_real(c, "min_lr_ratio"),
+                             .decay_share = config_real(c, "decay_ratio")};
 }
 
 static OptimizerOptions read_optimizer(const Config *c)

@@ -122,6 +122,26 @@ static void runs_are_as_long_as_asked(void)
     }
 }
 
+/* Of 15 updates a tenth is 2 by transformers' Trainer and 1 by Google's run_squad. */
+static void warmup_ratio_is_rounded_as_its_schedule_does(void)
+{
+    static const struct {
+        const char *schedule;
+        double rate; // of the second update: half way up; past the warm-up and its jump
+    } cases[] = {{"lr_scheduler=linear", 0.5}, {"lr_scheduler=google", 14.0 / 15}};
+
+    for (int i = 0; i < 2; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "warmup-%d", i);
+        TinyRun r = {.folder = run_folder(name),
+                     .keys = {"max_steps=15", "warmup_ratio=0.1", "learning_rate=1",
+                              "logging_steps=1", cases[i].schedule}};
+        if (CHECK_OK(tiny_run(&r)))
+            CHECK_NEAR(run_metric(r.folder, 1, "train/learning_rate"), cases[i].rate, 1e-12);
+        tiny_free(&r);
+    }
+}
+
 static void the_best_model_is_kept(void)
 {
     static const double scores[] = {1, 3, 2, 3, 2.5};
@@ -223,6 +243,7 @@ int main(void)
     RUN(batch_tokens_bound_an_update);
     RUN(micro_batch_tokens_bound_a_micro_batch);
     RUN(runs_are_as_long_as_asked);
+    RUN(warmup_ratio_is_rounded_as_its_schedule_does);
     RUN(the_best_model_is_kept);
     RUN(stops_early);
     RUN(evaluates_when_asked);
