@@ -19,6 +19,7 @@ static const Option OPTIONS[] = {
 
 static Status version_choose(const Arguments *a, const Squad *data, SquadVersion *version)
 {
+    static const char *const SECOND[] = {"null-odds", "na-prob-thresh"};
     const char *text = arguments_text(a, "version", NULL);
 
     *version = data->version;
@@ -28,8 +29,9 @@ static Status version_choose(const Arguments *a, const Squad *data, SquadVersion
         *version = SQUAD_2_0;
     else if (text)
         return fail(E_USAGE, "--version wants 1.1 or 2.0, not '%s'", text);
-    if (*version == SQUAD_1_1 && arguments_given(a, "null-odds"))
-        return fail(E_USAGE, "--null-odds is for version 2.0, this is 1.1");
+    for (int i = 0; i < 2; i++)
+        if (*version == SQUAD_1_1 && arguments_given(a, SECOND[i]))
+            return fail(E_USAGE, "--%s is for version 2.0, this is 1.1", SECOND[i]);
     return OK;
 }
 

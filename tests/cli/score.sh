@@ -33,6 +33,10 @@ expect 1 '' "cairn score: data.json: question 'b': expected an answer to score b
     squad --data data.json --predictions predictions.json --version 1.1
 expect 2 '' "cairn score: --version wants 1.1 or 2.0, not '3'" \
     squad --data data.json --predictions predictions.json --version 3
+for option in --null-odds=odds.json --na-prob-thresh=2; do
+    expect 2 '' "cairn score: ${option%=*} is for version 2.0, this is 1.1" \
+        squad --data data.json --predictions predictions.json --version 1.1 $option
+done
 expect 2 '' "cairn score: --predictions FILE is missing" squad --data data.json
 expect 2 '' "cairn score: unknown metric 'bleu'; expected squad" bleu --data data.json
 expect 2 '' "cairn score: nothing.json: no such file, and no data of that name in the catalogue" \
