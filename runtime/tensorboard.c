@@ -141,10 +141,10 @@ static Status write_opening(Tensorboard *t, double time, int64_t resumed_step)
     begin_event(&event, time, 0);
     put_bytes(&event, 3, version, sizeof version - 1);
     Status s = write_record(t, &event);
-    if (s || resumed_step < 0)
+    if (s)
         return s;
     event = (Message){0};
-    begin_event(&event, time, resumed_step + 1);
+    begin_event(&event, time, resumed_step < 0 ? 0 : resumed_step + 1);
     put_bytes(&event, 7, session_start, sizeof session_start);
     return write_record(t, &event);
 }

@@ -12,8 +12,9 @@
  *     Summary { 1 value: repeated Value }      Value { 1 tag: string; 2 simple_value: float }
  *     SessionLog { 1 status: START = 1 }
  *
- * A resumed run opens a further file whose second event is a SessionLog START at the step after
- * the resumed one: TensorBoard then drops what earlier files of the folder say from there on.
+ * The second event is a SessionLog START at the step after the resumed one, or at 0: TensorBoard
+ * then drops what earlier files of the folder say from there on. So a run that died before its
+ * first checkpoint leaves no points beside those of the run that begins anew in its folder.
  */
 #ifndef RUNTIME_TENSORBOARD_H
 #define RUNTIME_TENSORBOARD_H

@@ -66,10 +66,36 @@ static void test_names(void)
     free(absent);
 }
 
-/* Two runs in one folder: steps 1 to 5, then resumed from 3. */
+/* SessionLog START, without a step in front of it: of step 0. */
+static void test_a_fresh_run_drops_all_before_it(void)
+{
+    static const uint8_t opening[] = {11 + 2, 0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t start[] = {7 << 3 | 2, 2, 1 << 3, 1};
+    Tensorboard *t = opened(test_folder(), -1);
+    char *text = NULL;
+    size_t bytes = 0;
+
+    CHECK_OK(file_read(tensorboard_path(t), 1 << 20, &text, &bytes));
+    tensorboard_close(t);
+    /* two records: length, its CRC, time and the field, CRC */
+    if (CHECK(text && bytes == (12 + 9 + 15 + 4) + (12 + 9 + 4 + 4))) {
+        const char *record = text + 12 + 9 + 15 + 4;
+        CHECK(!memcmp(record, opening, sizeof opening));
+        CHECK(!memcmp(record + 12 + 9, start, sizeof start));
+    }
+    free(text);
+}
+
+/* Three runs in one folder: one that died young, steps 1 to 5, then resumed from 3. */
 static void write_runs(const char *folder)
 {
-    Tensorboard *t = opened(folder, -1);
+    Tensorboard *t = NULL;
+
+    CHECK_OK(tensorboard_open(&t, folder, 1699999000, -1));
+    for (int step = 0; step <= 7; step += 7)
+        CHECK_OK(tensorboard_write(t, step, 1699999000 + step, &(Metric){"loss", -1}, 1));
+    tensorboard_close(t);
+    t = opened(folder, -1);
 
     for (int step = 1; step <= 5; step++)
         CHECK_OK(tensorboard_write(t, step, 1700000000 + step, &(Metric){"loss", step}, 1));
@@ -108,6 +134,7 @@ int main(void)
     RUN(test_crc);
     RUN(test_golden_bytes);
     RUN(test_names);
+    RUN(test_a_fresh_run_drops_all_before_it);
     RUN(test_read_by_tensorboard);
     return test_result();
 }
