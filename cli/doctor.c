@@ -1,6 +1,7 @@
 /* doctor.c - `cairn doctor`: what this machine has, what it lacks, and what to do about it. */
 #include "cli/command.h"
 
+#include "datasets/hub.h"
 #include "kernels/cudnn.h"
 #include "kernels/gemm.h"
 #include "runtime/device.h"
@@ -215,8 +216,10 @@ static void tell_wants(int wants)
                "apt-get install ca-certificates\n");
         wants++;
     }
-    if (getenv("HF_HUB_OFFLINE") && *getenv("HF_HUB_OFFLINE"))
-        printf("note          HF_HUB_OFFLINE is set: nothing is fetched from the hub\n");
+    if (hub_is_offline())
+        printf(
+            "note          HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: nothing is fetched from "
+            "the hub\n");
     if (!wants)
         printf("missing       nothing\n");
 }

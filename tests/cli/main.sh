@@ -19,6 +19,11 @@ run 2 doctor --jsn
     bad "unknown option"
 run 0 doctor
 [[ $out == "cairn  "*processor*memory*device*libraries*oneDNN*HDF5* && -z $err ]] || bad "doctor"
+for word in HF_HUB_OFFLINE=0 HF_HUB_OFFLINE= HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=yes; do
+    (unset HF_HUB_OFFLINE TRANSFORMERS_OFFLINE && export "$word" && exec "$CAIRN" doctor) >"$top/out" 2>"$top/err"
+    notes=$(grep -c 'nothing is fetched from the hub' "$top/out")
+    [[ $notes = 0 && $word != *[1s] || $notes = 1 && $word == *[1s] ]] || bad "doctor with $word"
+done
 for command in $(sed -n 's/^COMMAND(\(.*\))$/\1/p' "$CAIRN_SOURCE/cli/commands.def"); do
     run 0 "$command" --help
     [[ $out == "cairn $command - "*"usage: cairn $command"*"example:"* && -z $err ]] ||
