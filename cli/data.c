@@ -14,14 +14,14 @@
 
 static void print_size(const CatalogueEntry *e)
 {
-    char text[32] = "not pinned";
+    char text[32] = "not known";
     const double size = (double)catalogue_size(e);
 
     if (e->shipped)
         snprintf(text, sizeof text, "shipped");
     else if (size >= 0)
         snprintf(text, sizeof text, "%.1f MB", size / 1e6);
-    printf("  %-11s", text);
+    printf("  %-9s  %-7s", text, catalogue_pinned(e));
 }
 
 /* Where the entry lies, or what of it does not. */
@@ -54,7 +54,8 @@ static Status data_list(const Arguments *a)
 {
     if (arguments_count(a) > 1)
         return fail(E_USAGE, "list: takes no further argument, got '%s'", arguments_at(a, 1));
-    printf("%-37s  %-5s  %-11s  %-12s  %s\n", "name", "kind", "size", "licence", "on this disk");
+    printf("%-37s  %-5s  %-9s  %-7s  %-12s  %s\n", "name", "kind", "size", "pinned", "licence",
+           "on this disk");
     for (const CatalogueEntry *e = CATALOGUE; e->name; e++) {
         printf("%-37s  %-5s", e->name, e->kind == CATALOGUE_MODEL ? "model" : "data");
         print_size(e);
@@ -140,10 +141,13 @@ const Command data_command = {
     .summary = "models and data sets: list them, fetch them, look at them",
     .synopsis = "list | fetch NAME | show RECIPE [key=value ...] [--window I] [--count N]",
     .details =
-        "list prints the catalogue: name, kind, size, licence, and where a copy is.\n"
+        "list prints the catalogue: name, kind, size, what is pinned, licence, and where a copy\n"
+        "is. Pinned is what must have a digest that Cairn knows: all files, a model's weights, or\n"
+        "none, where its size and digest have not been measured. What is not pinned must have the\n"
+        "digests that the hub states.\n"
         "fetch prints the path of what it finds or downloads. NAME is a name of the\n"
         "catalogue or a model of the Hugging Face hub, owner/name[@revision]. A download\n"
-        "that was cut off goes on where it stopped; what came is checked by its digest.\n\n"
+        "that was cut off goes on where it stopped.\n\n"
         "Copies lie in $CAIRN_CACHE, else $XDG_CACHE_HOME/cairn, else ~/.cache/cairn; the\n"
         "hub's own cache ($HF_HUB_CACHE, $HF_HOME) is read too. HF_TOKEN and HF_ENDPOINT are\n"
         "honoured, and the usual proxy variables. HF_HUB_OFFLINE=1 leaves out the hub alone:\n"

@@ -154,6 +154,18 @@ const CatalogueFile *catalogue_part(const CatalogueEntry *e, DataPart part)
     return NULL;
 }
 
+const char *catalogue_pinned(const CatalogueEntry *e)
+{
+    const CatalogueFile *weights = catalogue_file(e, "model.safetensors");
+
+    if (e->kind == CATALOGUE_MODEL)
+        return weights && weights->sha256 ? "weights" : "none";
+    for (int i = 0; i < CATALOGUE_FILES && e->file[i].name; i++)
+        if (!e->file[i].sha256)
+            return "none";
+    return "all";
+}
+
 int64_t catalogue_size(const CatalogueEntry *e)
 {
     int64_t sum = e->file[0].name ? 0 : -1;

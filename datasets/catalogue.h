@@ -51,6 +51,10 @@ const char *catalogue_nearest(const char *name);        // a name much like it, 
 const CatalogueFile *catalogue_file(const CatalogueEntry *e, const char *name); // or NULL
 const CatalogueFile *catalogue_part(const CatalogueEntry *e, DataPart part);    // or NULL
 
+/* Which of what is fetched has a digest here: "all" of data; of a model "weights" or "none", since
+ * the hub's other files are held against the hub's own statement. */
+const char *catalogue_pinned(const CatalogueEntry *e);
+
 /* Sum of the files' sizes, or -1 where one is not pinned or none is listed. */
 int64_t catalogue_size(const CatalogueEntry *e);
 
