@@ -153,7 +153,8 @@ static void sync_folder(const char *path)
 
 static bool is_flushed(FileWriter *w)
 {
-    return !ferror(w->stream) && fflush(w->stream) == 0 && (!w->part || fsync(fileno(w->stream)) == 0);
+    return !ferror(w->stream) && fflush(w->stream) == 0 &&
+           (!w->part || fsync(fileno(w->stream)) == 0);
 }
 
 Status file_flush(FileWriter *w)
