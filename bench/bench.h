@@ -50,6 +50,8 @@ typedef struct BenchOp {
      * what it is where nobody gives it, a formula. */
     const char *keys;
     const char *shapes[BENCH_SHAPES]; // what is measured; the first also completes --shape
+    /* What a card measures instead: too much for a processor. None: the same. */
+    const char *card_shapes[BENCH_SHAPES];
     BenchCost forward, backward;
     bool f32_alone;    // no other storage type
     bool f32_products; // on the CPU it multiplies F32 whatever is stored

@@ -36,6 +36,14 @@ static void print_choice(const Op *op)
     }
 }
 
+static void print_shapes(const char *where, const char *const shapes[BENCH_SHAPES])
+{
+    printf("    %s:", where);
+    for (int k = 0; k < BENCH_SHAPES && shapes[k]; k++)
+        printf(" %s", shapes[k]);
+    printf("\n");
+}
+
 static void print_kernels(const Bench *b, const BenchOp *o)
 {
     const Op *op = o->op;
@@ -62,11 +70,11 @@ void list_print(const Bench *b, const BenchOp *const found[], int count)
     printf("device: %s\n\n", b->machine.device);
     for (int i = 0; i < count; i++) {
         const BenchOp *o = found[i];
-        printf("%s\n    keys: %s%s\n    shapes:", o->op->name, o->keys,
+        printf("%s\n    keys: %s%s\n", o->op->name, o->keys,
                o->backward.bytes ? "" : "; forward alone");
-        for (int k = 0; k < BENCH_SHAPES && o->shapes[k]; k++)
-            printf(" %s", o->shapes[k]);
-        printf("\n");
+        print_shapes("shapes", o->shapes);
+        if (o->card_shapes[0])
+            print_shapes("shapes on a card", o->card_shapes);
         print_kernels(b, o);
         cuda += o->op->forward[DEVICE_CUDA] != NULL;
     }

@@ -2,7 +2,8 @@
  *
  * Cases are the operators that PATTERN means, each at its listed sizes (or at --shape), in F32 and
  * BF16 (or --dtype). A case that fails is told on standard error and the run goes on; the exit code
- * is then 1.
+ * is then 1. One that a forced kernel has no form for is left out with a note, as long as another
+ * is measured.
  */
 #include "bench/formula.h"
 #include "bench/parts.h"
@@ -13,12 +14,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_FOUND = 64 };
+enum { MOST_FOUND = 64, REASONS = 8 };
 
 static const size_t CARD_CACHE = (size_t)128 << 20; // no card has more
 
+typedef struct Refusal {
+    int cases;
+    char reason[512];
+} Refusal;
+
 typedef struct Tally {
-    int failed, lacking; // cases; operators without a key of --shape
+    int failed, lacking;      // cases; operators without a key of --shape
+    Refusal refused[REASONS]; // by the kernel that is forced
 } Tally;
 
 static Status read_pass(const char *text, bool pass[2])
@@ -81,7 +88,8 @@ static Status add_row(Bench *b, Row r)
         b->row_room = room;
     }
     b->row[b->rows++] = r;
-    return rows_print(b, &r, b->rows == 1);
+    rows_print(b, &r, b->rows == 1);
+    return OK;
 }
 
 /* The time at the machine's own rates. */
@@ -169,10 +177,26 @@ static Status compare_row(Bench *b, const Row *ours)
     return OK;
 }
 
-static Status run_case(Bench *b, const BenchOp *o, const BenchShape *k)
+/* Counts the case under its reason, status_text(); the last place takes all others. */
+static void leave_out(Tally *t)
+{
+    int i = 0;
+
+    while (i < REASONS - 1 && t->refused[i].cases && strcmp(t->refused[i].reason, status_text()))
+        i++;
+    if (!t->refused[i].cases++)
+        snprintf(t->refused[i].reason, sizeof t->refused[i].reason, "%s", status_text());
+}
+
+static void run_case(Bench *b, const BenchOp *o, const BenchShape *k, Tally *tally)
 {
     Measured m;
     Status s = measure_op(b, o, k, b->options.pass, &m);
+
+    if (m.refused) {
+        leave_out(tally);
+        return;
+    }
 
     for (Pass p = FORWARD; p <= BACKWARD && !s; p++) {
         Row r = {.bench = o,
@@ -188,7 +212,10 @@ static Status run_case(Bench *b, const BenchOp *o, const BenchShape *k)
         if (!s && b->options.compare)
             s = compare_row(b, &ours);
     }
-    return s;
+    if (s) {
+        fprintf(stderr, "cairn bench: %s\n", status_text());
+        tally->failed++;
+    }
 }
 
 /* What --shape and --causal give: NULL for neither. */
@@ -203,13 +230,14 @@ static Status given_text(const BenchOptions *o, char *room, size_t size, const c
 }
 
 /* Listed sizes that are the same once --causal is set count once. */
-static bool seen_before(const BenchOp *o, int shape, const char *given, const BenchShape *k)
+static bool seen_before(const BenchOp *o, const char *const *shapes, int shape, const char *given,
+                        const BenchShape *k)
 {
     char mine[SHAPE_ROOM], other[SHAPE_ROOM];
     BenchShape earlier;
 
     for (int i = 0; i < shape; i++)
-        if (!shape_read(o, o->shapes[i], given, k->dtype, &earlier) &&
+        if (!shape_read(o, shapes[i], given, k->dtype, &earlier) &&
             !strcmp(shape_text(&earlier, other), shape_text(k, mine)))
             return true;
     return false;
@@ -217,7 +245,8 @@ static bool seen_before(const BenchOp *o, int shape, const char *given, const Be
 
 static Status run_op(Bench *b, const BenchOp *o, const char *given, Tally *tally)
 {
-    const int shapes = b->options.shape ? 1 : BENCH_SHAPES;
+    const char *const *shapes = b->options.shape ? o->shapes : shape_list(o, b->device);
+    const int count = b->options.shape ? 1 : BENCH_SHAPES;
     Status s = OK;
 
     if (!o->op->forward[b->device->kind]) {
@@ -225,18 +254,14 @@ static Status run_op(Bench *b, const BenchOp *o, const char *given, Tally *tally
                 b->device->name);
         return OK;
     }
-    for (int i = 0; i < shapes && o->shapes[i] && !s; i++)
+    for (int i = 0; i < count && shapes[i] && !s; i++)
         for (Dtype t = F32; t <= F16 && !s; t++) {
             BenchShape k;
             if (!b->options.dtype[t] || (o->f32_alone && t != F32))
                 continue;
-            s = shape_read(o, o->shapes[i], given, t, &k);
-            if (s || seen_before(o, i, given, &k))
-                continue;
-            if (run_case(b, o, &k)) {
-                fprintf(stderr, "cairn bench: %s\n", status_text());
-                tally->failed++;
-            }
+            s = shape_read(o, shapes[i], given, t, &k);
+            if (!s && !seen_before(o, shapes, i, given, &k))
+                run_case(b, o, &k, tally);
         }
     return s;
 }
@@ -256,8 +281,13 @@ static Status run_all(Bench *b, const BenchOp *const found[], int count, const c
     if (tally.lacking)
         fprintf(stderr, "note: %d operators lack a key of --shape and are left out\n",
                 tally.lacking);
+    for (int i = 0; i < REASONS && tally.refused[i].cases && b->rows; i++)
+        fprintf(stderr, "note: %d case%s left out: %s\n", tally.refused[i].cases,
+                tally.refused[i].cases == 1 ? " is" : "s are", tally.refused[i].reason);
     if (!s && tally.failed)
         return fail(E_DEVICE, "%d cases failed", tally.failed);
+    if (!s && !b->rows && tally.refused[0].cases)
+        return fail(E_DEVICE, "%s", tally.refused[0].reason);
     if (!s && !b->rows)
         return fail(E_USAGE, "nothing to measure: no such pass, type or kernel of %s",
                     count == 1 ? found[0]->op->name : "these operators");
@@ -302,7 +332,6 @@ static Status measure_and_print(Bench *b, const BenchOp *const found[], int coun
         return s;
     if (!strcmp(b->device->name, "emulated"))
         fprintf(stderr, "note: times under the emulator say nothing about a card\n");
-    rows_begin(b);
     s = run_all(b, found, count, given);
     rows_end(b, b->rows);
     if (b->options.plot && b->rows) {

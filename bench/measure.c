@@ -17,6 +17,7 @@ typedef struct Replica {
     Graph *g;
     Arena arena;
     Call *call[2]; // by Pass
+    bool refused;  // by the kernel that is forced, when the graph was planned
 } Replica;
 
 /* Stands for what comes after the operator: [1] = 0, and its gradient is 0.75 or so in every
@@ -67,8 +68,10 @@ static Status replica_open(Bench *b, const BenchOp *o, const BenchShape *k, bool
     if (training && y && (tensor_size(y) != 1 || y->dtype != F32))
         y = call_result(graph_record(g, &rest_op, INPUTS(y), NULL, 0), 0);
     Status s = training ? graph_backward(g, y, NULL) : graph_status(g);
-    if (!s)
+    if (!s) {
         s = graph_plan(g);
+        r->refused = s == E_DEVICE && device_forced_kernel(b->device, o->op->name);
+    }
     if (!s)
         s = arena_open(&r->arena, b->device, graph_bytes(g) + ARENA_ALIGNMENT);
     if (!s)
@@ -186,6 +189,7 @@ Status measure_op(Bench *b, const BenchOp *o, const BenchShape *k, const bool pa
     for (Pass p = FORWARD; p <= BACKWARD && !s; p++)
         if (pass[p] && r[0].call[p])
             s = time_pass(b, o, r, count, p, out);
+    out->refused = r && r[0].refused;
     if (r)
         replicas_close(b, r, count);
     return s ? fail_within(s, "%s", o->op->name) : OK;

@@ -6,7 +6,7 @@
  *   timing.c     clocks, samples          limits.c     what the machine can do
  *   machine.c    what the machine is      rows.c       rows as JSON and as a table
  *   against.c    an earlier run's rows    roofline.c   rows as a picture
- *   list.c       what can be measured
+ *   list.c       what can be measured     object.c     an object of JSON
  */
 #ifndef BENCH_PARTS_H
 #define BENCH_PARTS_H
@@ -76,6 +76,7 @@ void buffers_close(Bench *b);
  * status is of the whole: a sentence names the operator. */
 typedef struct Measured {
     bool done[2];
+    bool refused; // a kernel is forced and says that it cannot do this case
     Timing timing[2];
     int buffers[2];
     char kernel[2][KERNEL_ROOM];
@@ -96,9 +97,8 @@ enum { ROW_NAME_ROOM = 256 };
 char *row_name(const Row *r, char text[ROW_NAME_ROOM]);
 double row_share(const Row *r); // of the limit, 0 to 1 (above: the caches helped)
 
-/* rows.c: a row as it is measured, and what stands before and behind all of them. */
-void rows_begin(const Bench *b);
-MUST_CHECK Status rows_print(const Bench *b, const Row *r, bool first);
+/* rows.c: a row as it is measured, and what stands before the first and behind the last. */
+void rows_print(const Bench *b, const Row *r, bool first);
 void rows_end(const Bench *b, int rows);
 
 /* against.c: check() reads the whole file before anything is measured; compare() prints a line a

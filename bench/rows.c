@@ -1,10 +1,10 @@
 /* rows.c - rows as a table for people and as JSON for programs: one array, an object a row, each
  * with all that a reader needs who sees this row alone. */
+#include "bench/object.h"
 #include "bench/parts.h"
 
 #include "runtime/version.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,7 +50,7 @@ static char *time_text(char text[32], double seconds)
     return text;
 }
 
-void rows_begin(const Bench *b)
+static void print_head(const Bench *b)
 {
     const Machine *m = &b->machine;
 
@@ -70,92 +70,92 @@ void rows_begin(const Bench *b)
 static void print_line(const Row *r)
 {
     char shape[SHAPE_ROOM], median[32], name[64];
-    const bool ours = !strcmp(r->library, "cairn");
+    const char *op = r->bench->op->name;
+    const bool several = strcmp(r->kernel, op) != 0; // else the name says it
     const Timing *t = &r->timing;
 
-    snprintf(name, sizeof name, "%s%s", ours ? "" : "  ", ours ? r->bench->op->name : r->library);
+    if (strcmp(r->library, "cairn") != 0)
+        snprintf(name, sizeof name, "  %s", r->library);
+    else
+        snprintf(name, sizeof name, "%s%s%s", op, several ? " " : "", several ? r->kernel : "");
     printf("%-18s %-5s %-8s %-30s %9s %6.1f%% %8.1f %9.1f %5.1f%%\n", name, r->type,
            pass_name(r->pass), shape_text(&r->shape, shape), time_text(median, t->median),
            100 * (t->high - t->low) / t->median, r->bytes / t->median * 1e-9,
            r->flops / t->median * 1e-9, 100 * row_share(r));
 }
 
-static json_t *text_or_null(const char *text)
-{
-    return *text ? json_string(text) : json_null();
-}
-
-static json_t *number_or_null(double x)
-{
-    return x > 0 ? json_real(x) : json_null();
-}
-
-static json_t *row_measured(const Bench *b, const Row *r)
+static void print_measured(const Bench *b, const Row *r, Object *o)
 {
     char shape[SHAPE_ROOM];
     const Timing *t = &r->timing;
-    const double rate =
-        b->limits
-            .rate[r->bench->f32_products && b->device->kind == DEVICE_CPU ? F32 : r->shape.dtype];
+    const bool f32 = r->bench->f32_products && b->device->kind == DEVICE_CPU;
 
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:f, s:s, s:f, s:s, s:f, "
-        "s:f, s:f, s:o, s:f, s:f}",
-        "operator", r->bench->op->name, "library", r->library, "pass", pass_name(r->pass), "shape",
-        shape_text(&r->shape, shape), "dtype", r->type, "kernel", r->kernel, "median_ms",
-        t->median * 1e3, "p10_ms", t->low * 1e3, "p90_ms", t->high * 1e3, "samples", t->samples,
-        "calls_per_sample", t->group, "buffers", r->buffers, "bytes", r->bytes, "bytes_formula",
-        r->formula.bytes, "flops", r->flops, "flops_formula", r->formula.flops, "bytes_per_second",
-        r->bytes / t->median, "flops_per_second", r->flops / t->median, "copy_bytes_per_second",
-        b->limits.copy, "matrix_flops_per_second", number_or_null(rate), "limit_ms", r->limit * 1e3,
-        "share", row_share(r));
+    object_text(o, "operator", r->bench->op->name);
+    object_text(o, "library", r->library);
+    object_text(o, "pass", pass_name(r->pass));
+    object_text(o, "shape", shape_text(&r->shape, shape));
+    object_text(o, "dtype", r->type);
+    object_text(o, "kernel", r->kernel);
+    object_real(o, "median_ms", t->median * 1e3);
+    object_real(o, "p10_ms", t->low * 1e3);
+    object_real(o, "p90_ms", t->high * 1e3);
+    object_integer(o, "samples", t->samples);
+    object_integer(o, "calls_per_sample", t->group);
+    object_integer(o, "buffers", r->buffers);
+    object_real(o, "bytes", r->bytes);
+    object_text(o, "bytes_formula", r->formula.bytes);
+    object_real(o, "flops", r->flops);
+    object_text(o, "flops_formula", r->formula.flops);
+    object_real(o, "bytes_per_second", r->bytes / t->median);
+    object_real(o, "flops_per_second", r->flops / t->median);
+    object_real(o, "copy_bytes_per_second", b->limits.copy);
+    object_above(o, "matrix_flops_per_second", b->limits.rate[f32 ? F32 : r->shape.dtype]);
+    object_real(o, "limit_ms", r->limit * 1e3);
+    object_real(o, "share", row_share(r));
 }
 
-static json_t *row_machine(const Bench *b, const Row *r)
+static void print_machine(const Bench *b, const Row *r, Object *o)
 {
     const Machine *m = &b->machine;
 
-    return json_pack("{s:o, s:s, s:o, s:s, s:s, s:i, s:s, s:o, s:o, s:o}", "card",
-                     text_or_null(m->card), "device", m->device, "driver", text_or_null(m->driver),
-                     "compiler", m->compiler, "cairn", version_text(), "threads",
-                     b->device->threads, "clock", b->options.clock == CPU_TIME ? "cpu" : "wall",
-                     "clock_mhz", number_or_null(r->clocks.mhz), "memory_clock_mhz",
-                     number_or_null(r->clocks.memory_mhz), "power_limit_w",
-                     number_or_null(r->clocks.power_limit));
+    object_text(o, "card", m->card);
+    object_text(o, "device", m->device);
+    object_text(o, "driver", m->driver);
+    object_text(o, "compiler", m->compiler);
+    object_text(o, "cairn", version_text());
+    object_integer(o, "threads", b->device->threads);
+    object_text(o, "clock", b->options.clock == CPU_TIME ? "cpu" : "wall");
+    object_above(o, "clock_mhz", r->clocks.mhz);
+    object_above(o, "memory_clock_mhz", r->clocks.memory_mhz);
+    object_above(o, "power_limit_w", r->clocks.power_limit);
 }
 
-static Status print_json(const Bench *b, const Row *r, bool first)
+static void print_json(const Bench *b, const Row *r, bool first)
 {
-    json_t *row = row_measured(b, r), *machine = row_machine(b, r);
-    char *text = row && machine && json_object_update(row, machine) == 0
-                     ? json_dumps(row, JSON_REAL_PRECISION(6))
-                     : NULL;
+    Object o;
 
-    json_decref(row);
-    json_decref(machine);
-    if (!text)
-        return fail(E_MEMORY, "no memory for a row of JSON");
-    printf("%s\n%s", first ? "" : ",", text);
-    free(text);
-    return OK;
+    printf("%s\n", first ? "" : ",");
+    object_begin(&o, stdout);
+    print_measured(b, r, &o);
+    print_machine(b, r, &o);
+    object_end(&o);
 }
 
-Status rows_print(const Bench *b, const Row *r, bool first)
+void rows_print(const Bench *b, const Row *r, bool first)
 {
-    Status s = OK;
-
+    if (first)
+        print_head(b);
     if (b->options.json)
-        s = print_json(b, r, first);
+        print_json(b, r, first);
     else
         print_line(r);
     fflush(stdout);
-    return s;
 }
 
 void rows_end(const Bench *b, int rows)
 {
-    if (b->options.json)
-        printf("%s]\n", rows ? "\n" : "");
+    if (rows && b->options.json)
+        printf("\n]\n");
     else if (rows)
         printf("\nspread: from the 10th to the 90th percentile of the samples, over the median; "
                "limit: the time of\nmoving the bytes or of the products at the rates above, over "

@@ -52,6 +52,11 @@ int shape_lacks(const BenchOp *o, const char *given, const char **key)
     return 0;
 }
 
+const char *const *shape_list(const BenchOp *o, const Device *d)
+{
+    return o->card_shapes[0] && !strcmp(d->name, "cuda") ? o->card_shapes : o->shapes;
+}
+
 static Status check_keys(const BenchOp *o, const char *given)
 {
     const char *key = NULL;

@@ -12,6 +12,9 @@ enum { SHAPE_ROOM = 160 };
 MUST_CHECK Status shape_read(const BenchOp *o, const char *base, const char *given, Dtype dtype,
                              BenchShape *out);
 
+/* The listed sizes that are measured on this device, BENCH_SHAPES or behind them NULL. */
+const char *const *shape_list(const BenchOp *o, const Device *d);
+
 /* The first key of `given` that the operator lacks: its length, and its start in *key; 0: none. */
 int shape_lacks(const BenchOp *o, const char *given, const char **key);
 

@@ -14,6 +14,7 @@ const BenchOp bench_add = {
     .op = &add_op,
     .keys = "N,C",
     .shapes = {"N=2048,C=3072", "N=2048,C=768"},
+    .card_shapes = {"N=16384,C=4096"},
     .forward = {"3*N*C*s", "N*C"},
     .backward = {"4*N*C*s", "0"}, // copies dy twice
     .build = build,

@@ -16,6 +16,7 @@ const BenchOp bench_add_layernorm = {
     .op = &add_layernorm_op,
     .keys = "N,C",
     .shapes = {"N=4096,C=768", "N=4096,C=384"},
+    .card_shapes = {"N=16384,C=4096", "N=16384,C=768"},
     .forward = {"4*N*C*s", "9*N*C"},   // reads x and the residual, writes sum and y
     .backward = {"4*N*C*s", "13*N*C"}, // reads the sum and dy, writes both gradients
     .build = build,

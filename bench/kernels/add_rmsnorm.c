@@ -15,6 +15,7 @@ const BenchOp bench_add_rmsnorm = {
     .op = &add_rmsnorm_op,
     .keys = "N,C",
     .shapes = {"N=4096,C=576", "N=1024,C=4096"},
+    .card_shapes = {"N=16384,C=4096", "N=16384,C=768"},
     .forward = {"4*N*C*s", "5*N*C"},  // reads x and the residual, writes sum and y
     .backward = {"4*N*C*s", "9*N*C"}, // reads the sum and dy, writes both gradients
     .build = build,

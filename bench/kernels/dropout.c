@@ -15,6 +15,7 @@ const BenchOp bench_dropout = {
     .op = &dropout_op,
     .keys = "N,C,dropout=0.1",
     .shapes = {"N=8192,C=768", "N=2048,C=384"},
+    .card_shapes = {"N=16384,C=4096"},
     .forward = {"2*N*C*s", "N*C"},  // reads x, writes y
     .backward = {"2*N*C*s", "N*C"}, // reads dy, writes dx
     .build = build,

@@ -20,6 +20,7 @@ const BenchOp bench_embedding = {
     .op = &embedding_op,
     .keys = "N,C,V=30522",
     .shapes = {"N=2048,C=768", "N=4096,C=384"},
+    .card_shapes = {"N=32768,C=768,V=50257", "N=16384,C=4096,V=128256"},
     .forward = {"2*N*C*s", "2*N*C"},              // a row of words, a row of y
     .backward = {"N*C*s+4*(V+512+2)*C", "3*N*C"}, // reads dy, writes whole gradients
     .build = build,

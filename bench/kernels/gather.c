@@ -14,6 +14,7 @@ const BenchOp bench_gather = {
     .op = &gather_op,
     .keys = "N,C,M=N", // M rows of N
     .shapes = {"N=8192,C=768"},
+    .card_shapes = {"N=16384,C=4096"},
     .forward = {"2*M*C*s", "0"},      // reads and writes each row
     .backward = {"(M+N)*C*s", "M*C"}, // reads dy, writes dx
     .build = build,

@@ -17,6 +17,8 @@ const BenchOp bench_linear = {
     .keys = "N,C,O,gelu=0",
     .shapes = {"N=2048,C=768,O=768", "N=2048,C=768,O=3072,gelu=1", "N=2048,C=3072,O=768",
                "N=2048,C=384,O=384", "N=2048,C=384,O=1536,gelu=1", "N=2048,C=768,O=2"},
+    .card_shapes = {"N=16384,C=4096,O=4096", "N=16384,C=768,O=768", "N=16384,C=768,O=3072,gelu=1",
+                    "N=16384,C=3072,O=768"},
     .forward = {"(N*C+C*O+N*O)*s", "2*N*C*O"},
     .backward = {"(2*N*C+C*O+N*O)*s+4*C*O", "4*N*C*O"}, // the weights' gradient is F32
     .build = build,

@@ -17,6 +17,7 @@ const BenchOp bench_linear_cross_entropy = {
     .op = &linear_cross_entropy_op,
     .keys = "N,C,V",
     .shapes = {"N=512,C=768,V=30522", "N=512,C=576,V=49152", "N=512,C=768,V=50257"},
+    .card_shapes = {"N=8192,C=768,V=50257", "N=8192,C=2048,V=128256"},
     .forward = {"(N+V)*C*s", "2*N*C*V"},          // reads x and the weight
     .backward = {"(2*N+V)*C*s+4*V*C", "6*N*C*V"}, // and writes dx and dw, which is F32
     .build = build,

@@ -16,6 +16,7 @@ Tensor *recurrent_case(Bench *b, Graph *g, const BenchShape *k, RecurrentRecord 
 #define RECURRENT_BENCH(G)                                                                        \
     .keys = "B,T,C,H,both=0",                                                                     \
     .shapes = {"B=64,T=200,C=256,H=256", "B=32,T=100,C=512,H=512,both=1"},                        \
+    .card_shapes = {"B=16,T=1024,C=768,H=768", "B=64,T=200,C=256,H=256"},                         \
     .forward = {"B*T*(C+(1+both)*H)*s+(1+both)*" G "*H*(C+H)*s", "2*B*T*(1+both)*" G "*H*(C+H)"}, \
     .backward = {"2*B*T*(C+(1+both)*H)*s+(1+both)*" G "*H*(C+H)*(s+4)",                           \
                  "4*B*T*(1+both)*" G "*H*(C+H)"},                                                 \

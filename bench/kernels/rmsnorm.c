@@ -14,6 +14,7 @@ const BenchOp bench_rmsnorm = {
     .op = &rmsnorm_op,
     .keys = "N,C",
     .shapes = {"N=4096,C=576", "N=1024,C=4096"},
+    .card_shapes = {"N=16384,C=4096", "N=8192,C=8192", "N=16384,C=768"},
     .forward = {"2*N*C*s", "4*N*C"},  // reads x, writes y
     .backward = {"3*N*C*s", "9*N*C"}, // reads x and dy, writes dx
     .build = build,

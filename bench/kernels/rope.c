@@ -21,6 +21,7 @@ const BenchOp bench_rope = {
     .keys = "N,T=N,H,KV=H,D,R=D,interleaved=0",
     .shapes = {"N=4096,T=2048,H=9,KV=3,D=64", "N=1024,H=32,KV=8,D=128",
                "N=1024,H=16,D=256,R=64,interleaved=1"},
+    .card_shapes = {"N=16384,T=4096,H=32,KV=8,D=128", "N=16384,T=2048,H=9,KV=3,D=64"},
     .forward = {"2*N*(H+2*KV)*D*s", "3*N*(H+KV)*R"},
     .backward = {"2*N*(H+2*KV)*D*s", "3*N*(H+KV)*R"},
     .build = build,

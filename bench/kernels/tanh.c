@@ -11,6 +11,7 @@ const BenchOp bench_tanh = {
     .op = &tanh_op,
     .keys = "N,C",
     .shapes = {"N=2048,C=3072"},
+    .card_shapes = {"N=16384,C=4096"},
     .forward = {"2*N*C*s", "N*C"},    // reads x, writes y
     .backward = {"3*N*C*s", "3*N*C"}, // reads y and dy, writes dx
     .build = build,

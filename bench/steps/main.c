@@ -7,6 +7,7 @@
  * times tokens a second, over the rate of a large product measured in the same run. Planned bytes are
  * what the arenas hold; used bytes are what the card lacks since, of the CPU the process's peak.
  */
+#include "bench/object.h"
 #include "bench/parts.h"
 #include "bench/steps/steps.h"
 #include "cli/program.h"
@@ -15,7 +16,6 @@
 #include "runtime/version.h"
 #include "train/optimizer.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,6 +285,27 @@ static Status used_bytes(const Run *r, size_t *used)
     return s;
 }
 
+static void print_model(const Run *r, Object *o)
+{
+    const StepsShape *k = &r->shape;
+
+    object_text(o, "model", r->model->name);
+    object_text(o, "dtype", r->type);
+    object_integer(o, "parameters", (int64_t)params_total(r->params));
+    object_integer(o, "layers", k->layers);
+    object_integer(o, "width", k->width);
+    object_integer(o, "heads", k->heads);
+    object_integer(o, "vocabulary", k->vocabulary);
+    object_integer(o, "batch", k->batch);
+    object_integer(o, "length", k->length);
+    object_text(o, "card", r->machine.card);
+    object_text(o, "device", r->machine.device);
+    object_text(o, "driver", r->machine.driver);
+    object_text(o, "compiler", r->machine.compiler);
+    object_text(o, "cairn", version_text());
+    object_text(o, "flops_formula", r->model->flops_formula);
+}
+
 static Status print(const Run *r)
 {
     const StepsShape *k = &r->shape;
@@ -298,29 +319,24 @@ static Status print(const Run *r)
 
     if (s)
         return s;
-    json_t *o = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "model",
-        r->model->name, "dtype", r->type, "parameters", (json_int_t)params_total(r->params),
-        "layers", (json_int_t)k->layers, "width", (json_int_t)k->width, "heads",
-        (json_int_t)k->heads, "vocabulary", (json_int_t)k->vocabulary, "batch",
-        (json_int_t)k->batch, "length", (json_int_t)k->length, "card", r->machine.card, "device",
-        r->machine.device, "driver", r->machine.driver, "compiler", r->machine.compiler, "cairn",
-        version_text(), "flops_formula", r->model->flops_formula);
-    json_t *m = json_pack(
-        "{s:f, s:f, s:f, s:i, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "median_ms",
-        1e3 * r->timing.median, "p10_ms", 1e3 * r->timing.low, "p90_ms", 1e3 * r->timing.high,
-        "steps", r->groups * GROUP, "tokens_per_second", tokens, "flops_per_token", flops,
-        "matrix_flops_per_second", r->rate, "mfu", r->rate > 0 ? flops * tokens / r->rate : 0,
-        "planned_bytes", (json_int_t)planned, "used_bytes", (json_int_t)used, "first_loss",
-        (double)r->first_loss, "last_loss", (double)r->last_loss);
-    char *text = o && m && !json_object_update(o, m) ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
-    s = text ? OK : fail(E_MEMORY, "no memory for the result");
-    if (text)
-        printf("%s\n", text);
-    free(text);
-    json_decref(o);
-    json_decref(m);
-    return s;
+    Object o;
+    object_begin(&o, stdout);
+    print_model(r, &o);
+    object_real(&o, "median_ms", 1e3 * r->timing.median);
+    object_real(&o, "p10_ms", 1e3 * r->timing.low);
+    object_real(&o, "p90_ms", 1e3 * r->timing.high);
+    object_integer(&o, "steps", r->groups * GROUP);
+    object_real(&o, "tokens_per_second", tokens);
+    object_real(&o, "flops_per_token", flops);
+    object_real(&o, "matrix_flops_per_second", r->rate);
+    object_real(&o, "mfu", r->rate > 0 ? flops * tokens / r->rate : 0);
+    object_integer(&o, "planned_bytes", (int64_t)planned);
+    object_integer(&o, "used_bytes", (int64_t)used);
+    object_real(&o, "first_loss", (double)r->first_loss);
+    object_real(&o, "last_loss", (double)r->last_loss);
+    object_end(&o);
+    printf("\n");
+    return OK;
 }
 
 static void close_run(Run *r)

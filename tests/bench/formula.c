@@ -58,6 +58,19 @@ static void shapes(void)
     CHECK_TEXT(status_text(), "add has no shape key 'Q'; its keys: N,C");
 }
 
+static void check_shapes(const BenchOp *o, const char *const shapes[BENCH_SHAPES])
+{
+    BenchShape k;
+
+    for (int n = 0; n < BENCH_SHAPES && shapes[n]; n++) {
+        if (!CHECK_OK(shape_read(o, shapes[n], NULL, BF16, &k)))
+            continue;
+        CHECK(value(o->forward.bytes, &k) > 0 && value(o->forward.flops, &k) >= 0);
+        CHECK(!o->backward.bytes ||
+              (value(o->backward.bytes, &k) > 0 && value(o->backward.flops, &k) >= 0));
+    }
+}
+
 /* Every benchmark's own formulas and listed sizes. */
 static void benches(void)
 {
@@ -66,20 +79,28 @@ static void benches(void)
 #include "bench/benches.def"
 #undef BENCH
     };
-    BenchShape k;
 
     for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++) {
         const BenchOp *o = ALL[i];
         CHECK(o->shapes[0] != NULL);
-        for (int n = 0; n < BENCH_SHAPES && o->shapes[n]; n++) {
-            if (!CHECK_OK(shape_read(o, o->shapes[n], NULL, BF16, &k)))
-                continue;
-            CHECK(value(o->forward.bytes, &k) > 0 && value(o->forward.flops, &k) >= 0);
-            CHECK(!o->backward.bytes ||
-                  (value(o->backward.bytes, &k) > 0 && value(o->backward.flops, &k) >= 0));
-        }
+        check_shapes(o, o->shapes);
+        check_shapes(o, o->card_shapes);
         CHECK((o->backward.bytes != NULL) == (o->op->backward[DEVICE_CPU] != NULL));
     }
+}
+
+/* The goals of a card are measured there alone. */
+static void lists(void)
+{
+    const Device cpu = {.kind = DEVICE_CPU, .name = "cpu"};
+    const Device card = {.kind = DEVICE_CUDA, .name = "cuda"};
+    const Device emulated = {.kind = DEVICE_CUDA, .name = "emulated"};
+
+    CHECK(shape_list(&bench_attention, &card) == bench_attention.card_shapes);
+    CHECK(strstr(bench_attention.card_shapes[0], "T=4096") != NULL);
+    CHECK(shape_list(&bench_attention, &cpu) == bench_attention.shapes);
+    CHECK(shape_list(&bench_attention, &emulated) == bench_attention.shapes);
+    CHECK(shape_list(&bench_tanh, &card)[0] != NULL);
 }
 
 static void percentiles(void)
@@ -98,6 +119,7 @@ int main(void)
     RUN(refuses);
     RUN(shapes);
     RUN(benches);
+    RUN(lists);
     RUN(percentiles);
     return test_result();
 }

@@ -13,6 +13,7 @@ for op in $(sed -n 's/^BENCH(\(.*\))$/\1/p' "$CAIRN_SOURCE/bench/benches.def"); 
     grep -qx "$op" out || bad "--list lacks $op"
 done
 [[ $out == *"keys: B,T,H,D,KV=H,causal=0,dropout=0"* ]] || bad "--list: keys"
+[[ $out == *"shapes on a card: B=4,T=4096,H=16,D=128,causal=1 "* ]] || bad "--list: sizes for cards"
 for op in $(sed -n 's/^OP(\(.*\))$/\1/p' "$CAIRN_SOURCE/kernels/ops.def"); do
     grep -qx "BENCH($op)" "$CAIRN_SOURCE/bench/benches.def" || bad "$op has no benchmark"
 done
@@ -35,6 +36,12 @@ run 0 attention --shape B=2,T=4,H=2,D=8 --causal --pass forward --dtype f16 --js
 grep -q '"shape": "B=2,T=4,H=2,D=8,KV=2,causal=1", "dtype": "f16".*"flops": 1024.0, "flops_formula": "4\*B\*T\*T\*H\*D/(1+causal)"' out ||
     bad "causal attention"
 [ "$(grep -c '"operator"' out)" = 1 ] || bad "one pass of one type is one row"
+# A loss that gives its gradient at once has one pass, which reads and writes the logits.
+run 0 cross_entropy --shape N=4,V=8,early=1 --dtype f32 --json "${tiny[@]}"
+[[ $(grep -c '"operator"' out) = 1 && $out == *'"pass": "forward", "shape": "N=4,V=8,early=1"'*'"bytes": 256.0'* ]] ||
+    bad "cross_entropy, gradient in forward"
+run 0 cross_entropy --shape N=4,V=8 --dtype f32 --json "${tiny[@]}"
+[[ $(grep -c '"operator"' out) = 2 && $out == *'"bytes": 128.0'*'"bytes": 256.0'* ]] || bad "cross_entropy"
 run 0 linear --shape N=8,C=16,O=4 --dtype f32 --compare "${tiny[@]}" --plot roof.svg
 [[ $out == *"operator"*"median"*"limit"*"linear"*"product alone"* && $(wc -l <out) -ge 8 ]] || bad "table"
 [[ $out == *OpenBLAS* || $err == *"found no OpenBLAS"* ]] || bad "OpenBLAS neither measured nor told"

@@ -68,6 +68,17 @@ run 0 bench attention --device "$device" --shape B=1,T=8,H=1,D=32 --dtype bf16 -
 [[ $out == *'"kernel": "sm80"'* ]] || bad "the row does not name its kernel"
 run 0 bench attention --device "$device" --shape B=1,T=8,H=1,D=8 --dtype f32 --pass backward --repeats 1 --json
 [[ $out == *'"kernel": "f32"'* ]] || bad "the row does not name the kernel that was chosen"
+run 0 bench attention --device "$device" --shape B=1,T=8,H=1,D=32 --dtype f16 --pass forward \
+    --repeats 1 --kernel sm80
+grep -q '^attention sm80 ' out || bad "the table does not name the kernel"
 refuse 2 "kernel.attention: flash is not one of auto, *" bench attention --device "$device" --kernel flash
 refuse 2 "--kernel: tanh has one kernel on device $device" bench tanh --device "$device" --kernel f32
+
+# Of the types and sizes that nobody named, those that a kernel has no form for are left out.
+run 0 bench attention --device "$device" --shape B=1,T=8,H=1,D=32 --pass forward --repeats 1 --kernel sm80 --json
+[[ $(grep -c '"operator"' out) = 1 && $out == *'"dtype": "bf16"'* ]] || bad "bf16 alone is a row"
+[[ $err == *"note: 1 case is left out: "*"attention kernel sm80: has no form for f32; "* ]] || bad "f32: no note"
+none=(bench attention --device "$device" --repeats 1 --shape)
+refuse 1 "*attention kernel sm80: has no form for f32; *" "${none[@]}" B=1,T=8,H=1,D=32 --dtype f32 --kernel sm80
+refuse 1 "*attention kernel sm80: has no form for heads of width 24; *" "${none[@]}" B=1,T=8,H=1,D=24 --dtype bf16 --kernel sm80
 [ $failures = 0 ]
