@@ -6,41 +6,92 @@
 # compute-sanitizer on small sizes; the kernel table (cairn bench); training steps of GPT-2's and
 # BERT-base's shapes with tokens/s, MFU, memory against the planned (cairn-steps); PyTorch and
 # transformers on the same card where python has them: the same steps, and where MODEL and TRAIN are
-# set SQuAD padded and longest; last, outside the ten minutes and resumable, one BF16 seed of
-# bench/reproduce/squad.sh where MODEL, TRAIN and DEV are set. A step that fails or runs out of time is
-# told in the table and the next begins.
+# set SQuAD padded and longest; a roofline of the forward passes; last, outside the ten minutes and
+# resumable, one BF16 seed of bench/reproduce/squad.sh where MODEL, TRAIN and DEV are set. A step that
+# fails or runs out of time is told in the table, what it had by then is kept, and the next begins.
+# What the steps run stands in gpu_steps.sh.
 #
 # Writes bench/results/<card>.md and, beside it, the raw numbers in bench/results/<card>/. Exits 0
 # where every step that could run has passed.
 #
-#   BUNDLE      folder or .tar.gz of `make bundle`; without it builds build/gpu from this tree, with
-#               what a machine with CUDA and no internet has
+#   BUNDLE      folder or .tar.gz of `make bundle`; without it builds build/gpu from this tree, and where
+#               libraries are missing the part of it that wants none (-DCAIRN_BARE=ON)
 #   PYTHON=python3   MODEL, TRAIN, DEV   RESULTS=bench/results
 #   BUDGET=600  seconds for all steps but the build and the last; the later ones are dropped first
+#   GRACE=10    seconds that a program has to end once its time is up, before it is killed
+#   LIMIT=30    seconds for one program under compute-sanitizer   JOBS=4  test programs at a time
 #   BIN=DIR     programs that are built already, a build tree
-#   DEVICE=cuda cuda:N; with DEVICE=emulated and STEPS="--layers 2 ..." the script itself is tried
+#   DEVICE=cuda cuda:N, the N-th card of CUDA_VISIBLE_DEVICES, else of nvidia-smi; with DEVICE=emulated,
+#               STEPS="--layers 2 ..." and KERNELS="add --shape N=8,C=8" the script itself is tried
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 [ $# -le 1 ] || { echo "usage: gpu.sh [BUNDLE]" >&2; exit 2; }
-card=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1) || card=
-if [ -z "$card" ]; then
+
+# ---- the card ----
+
+device=${DEVICE:-cuda} entry=0
+if [[ $device =~ ^cuda:([0-9]+)$ ]]; then
+    entry=${BASH_REMATCH[1]}
+elif [ "$device" != cuda ] && [ "$device" != emulated ]; then
+    echo "gpu.sh: DEVICE is '$device', expected cuda, cuda:N or emulated" >&2
+    exit 2
+fi
+# CUDA counts cards as nvidia-smi does where CUDA_DEVICE_ORDER says so; CUDA_VISIBLE_DEVICES hides and
+# reorders them, by number or by a name that begins GPU- or MIG- and may be shortened.
+export CUDA_DEVICE_ORDER=${CUDA_DEVICE_ORDER:-PCI_BUS_ID}
+if ! listed=$(nvidia-smi -L 2>/dev/null); then
     echo "gpu.sh: this machine has no NVIDIA GPU that its driver can use, so there is nothing to measure" >&2
     exit 1
+fi
+if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
+    IFS=, read -r -a visible <<<"$CUDA_VISIBLE_DEVICES"
+    entry=${visible[entry]:-none}
+fi
+number=$entry
+[[ $entry =~ ^[0-9]+$ ]] || number=$(awk -v name="UUID: $entry" '
+    /^GPU [0-9]/ { number = $2 + 0 }
+    index($0, name) { print number; exit }' <<<"$listed")
+IFS=, read -r _ driver power card < <(
+    nvidia-smi --query-gpu=index,driver_version,power.limit,name --format=csv,noheader 2>/dev/null |
+        awk -F', *' -v number="${number:-none}" '$1 == number'
+)
+card=${card# } driver=${driver# } power=${power# }
+if [ -z "$card" ]; then
+    echo "gpu.sh: nvidia-smi shows no card for DEVICE=$device where CUDA_VISIBLE_DEVICES is" \
+        "${CUDA_VISIBLE_DEVICES-not set}, so there is nothing to measure" >&2
+    exit 1
+fi
+if [ "$device" != emulated ]; then # every program, whatever it is made of, sees that card alone
+    device=cuda
+    export CUDA_VISIBLE_DEVICES=$entry
+    [[ $entry == MIG-* ]] || CUDA_VISIBLE_DEVICES=$number
 fi
 
 results=${RESULTS:-$root/bench/results}
 name=$(echo "$card" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
 raw=$results/$name
 mkdir -p "$raw"
-python=${PYTHON:-python3} device=${DEVICE:-cuda}
+python=${PYTHON:-python3} grace=${GRACE:-10}
 read -r -a small <<<"${STEPS:-}"
 log=$raw/steps.tsv
 : >"$log"
 failed=0 budget=900 # seconds: of the build, then of all other steps together
 
-# step NAME SECONDS COMMAND ...: runs it, keeps what it prints, goes on whatever happens
+# ---- steps ----
+
+# What is left of a step, itself in a group of processes, when its time is up or the user's patience.
+child=
+end_child() {
+    [ -z "$child" ] || kill -KILL -- "-$child" 2>/dev/null
+    child=
+}
+trap 'end_child; exit 130' INT TERM
+
+# step NAME SECONDS COMMAND ...: runs it, keeps what it prints, goes on whatever happens. The command
+# finds its seconds in $STEP_SECONDS and may itself stop in time, with code 75 and a last line that
+# says what is missing.
 step() {
-    local title=$1 limit=$2 file begin code=0 verdict left
+    local title=$1 limit=$2 file begin code=0 verdict left spent
     left=$((budget - SECONDS))
     if [ $left -le 0 ]; then
         drop "$title" "the time for all steps is spent"
@@ -51,14 +102,21 @@ step() {
     shift 2
     begin=$(date +%s)
     echo "gpu.sh: $title" >&2
-    timeout "$limit" "$@" >"$file" 2>&1 || code=$?
+    # should the command not watch its time; timeout waits for its own child alone, and what that
+    # leaves behind is killed with the group
+    STEP_SECONDS=$limit timeout -k "$grace" $((limit + 2 * grace + 5)) "$@" >"$file" 2>&1 &
+    child=$!
+    { wait $child || code=$?; } 2>/dev/null
+    end_child
+    spent=$(($(date +%s) - begin))
     case $code in
     0) verdict=passed ;;
+    75) verdict="not finished: $(tail -n 1 "$file" | cut -c 1-600)" failed=1 ;;
     77) verdict="skipped: $(tail -n 1 "$file")" ;;
-    124) verdict="not finished in $limit s" failed=1 ;;
-    *) verdict="failed: $(tail -n 1 "$file" | cut -c 1-200)" failed=1 ;;
+    124 | 137) verdict="not finished in $spent s, killed" failed=1 ;;
+    *) verdict="failed: $(tail -n 1 "$file" | cut -c 1-600)" failed=1 ;;
     esac
-    printf '%s\t%s\t%s\n' "$title" "$(($(date +%s) - begin)) s" "$verdict" >>"$log"
+    printf '%s\t%s\t%s\n' "$title" "$spent s" "$verdict" >>"$log"
     return $code
 }
 drop() { # NAME WHY
@@ -78,152 +136,95 @@ elif [ $# = 1 ]; then
     fi
     bin=$bundle/bin tests=$bundle/tests source=$bundle/source
 else
-    step "build" 900 bash -c "cmake -S '$root' -B '$root/build/gpu' && cmake --build '$root/build/gpu' -j \$(nproc)" ||
+    export root
+    step "build" 900 "$root/bench/gpu_steps.sh" build "$root/build/gpu" ||
         echo "gpu.sh: the build failed; $raw/build.txt says why (a bundle needs no libraries here)" >&2
     bin=$root/build/gpu tests=$root/build/gpu source=$root
+    missing=$(sed -n 's/^Missing: \(.*\)\. deploy.*/\1/p' "$raw/build.txt" 2>/dev/null)
 fi
-cairn=$bin/cairn
+cairn=$bin/cairn bench=("$bin/cairn" bench)
+[ -x "$cairn" ] || bench=("$bin/cairn-bench") # a build without libraries has operators alone
 export CAIRN=$cairn CAIRN_SOURCE=$source OMP_WAIT_POLICY=passive CAIRN_TEST_DEVICE=$device HF_HUB_OFFLINE=1
-if [ ! -x "$cairn" ]; then
+if [ ! -x "${bench[0]}" ]; then
     drop "all else" "no program $cairn"
-elif ! "$cairn" bench tanh --device "$device" --shape N=8,C=8 --repeats 1 >"$raw/device.txt" 2>&1; then
+elif ! timeout -k "$grace" 60 "${bench[@]}" tanh --device "$device" --shape N=8,C=8 --repeats 1 \
+    >"$raw/device.txt" 2>&1; then
     drop "steps on the card" "$(tail -n 1 "$raw/device.txt")"
 fi
 
 SECONDS=0 budget=${BUDGET:-600}
 
-# Runs each test program given on the card; exits 1 where one fails, 77 where none is there.
-run_tests() {
-    local code=0 any=0 status program
-    for program in "$@"; do
-        [ -x "$program" ] || continue
-        any=1 status=0
-        "$program" || status=$?
-        [ $status = 0 ] || [ $status = 77 ] || { echo "$(basename "$program") failed with code $status"; code=1; }
-    done
-    [ $any = 1 ] || { echo "no such test program here"; return 77; }
-    return $code
-}
-
-# Losses of the same 50 updates on both devices: exact data, dropout off, F32.
-compare_losses() {
-    local work data side
-    work=$(mktemp -d)
-    data=$source/tests/fixtures/bert-question-answering
-    for i in $(seq 0 199); do
-        echo "{\"id\": \"$i\", \"context\": \"the old king built the stone tower in year $i\", \"question\": \"who built the tower ?\", \"answers\": {\"text\": [\"old king\"], \"answer_start\": [4]}}"
-    done >"$work/train.jsonl"
-    head -n 8 "$work/train.jsonl" >"$work/dev.jsonl"
-    for side in "$device" cpu; do
-        "$cairn" train squad model="$data" train_data="$work/train.jsonl" validation_data="$work/dev.jsonl" \
-            output_dir="$work/$side" device="$side" max_steps=50 max_seq_length=40 doc_stride=8 \
-            batch_size=8 logging_steps=1 learning_rate=1e-3 || { rm -rf "$work"; return 1; }
-        sed -n 's/.*"train\/loss":\([-0-9.e+]*\).*/\1/p' "$work/$side/metrics.jsonl" >"$work/$side.losses"
-    done
-    paste "$work/$device.losses" "$work/cpu.losses" | awk '
-        { d = $1 - $2; if (d < 0) d = -d; d /= 1 + ($2 < 0 ? -$2 : $2); if (d > worst) worst = d; n++ }
-        END { printf "%d losses, largest difference %.2e, at most 1e-3 expected\n", n, worst; exit !(n == 50 && worst <= 1e-3) }'
-    local code=$?
-    rm -rf "$work"
-    return $code
-}
-
-sanitize() { # TOOL: the operators' tests under it
-    local code=0 status program
-    for program in "$tests"/test_kernels_{layernorm,attention,softmax,adamw}; do
-        [ -x "$program" ] || continue
-        status=0
-        compute-sanitizer --tool "$1" --error-exitcode 9 "$program" || status=$?
-        [ $status = 0 ] || [ $status = 77 ] || code=1
-    done
-    return $code
-}
-
-# train_steps MODEL DTYPE: a line of $raw/steps.jsonl
-train_steps() {
-    "$bin/cairn-steps" "$1" --device "$device" --dtype "$2" "${@:3}" | tee -a "$raw/steps.jsonl"
-    return "${PIPESTATUS[0]}"
-}
-
-# Real questions, nothing padded: tokens/s of the recipe itself.
-squad_steps() { # DTYPE
-    local work=$raw/squad-steps code=0
-    rm -rf "$work"
-    "$cairn" train squad model="$MODEL" train_data="$TRAIN" output_dir="$work" device="$device" \
-        dtype="$1" max_steps=30 logging_steps=1 max_train_samples=2000 save_steps=1000 \
-        validation_data="$DEV" max_validation_samples=8 || code=$?
-    [ $code != 0 ] || sed -n 's/.*"train\/tokens_per_second": *\([0-9.e+]*\).*/\1/p' "$work/metrics.jsonl" |
-        sort -g | awk -v dtype="$1" '{ speed[NR] = $1 } END { if (NR) printf "{\"model\": \"squad recipe\", \"dtype\": \"%s\", \"tokens_per_second\": %.0f}\n", dtype, speed[int((NR + 1) / 2)] }' |
-        tee -a "$raw/steps.jsonl"
-    rm -rf "$work"
-    return $code
-}
-
-# peer ARGUMENT ...: a line of $raw/peer.jsonl by PyTorch
-peer() {
-    "$python" "$root/bench/peers/peer.py" "$@" --device cuda | tee -a "$raw/peer.jsonl"
-    return "${PIPESTATUS[0]}"
-}
-peer_squad() { # FORM: BERT-base's windows from TRAIN, padded as people pad them
-    [ -s "$raw/windows.npz" ] || "$python" "$root/bench/peers/peer.py" windows --model "$MODEL" \
-        --data "$TRAIN" --most 2000 --output "$raw/windows.npz" || return 1
-    "$python" "$root/bench/peers/peer.py" train --model "$MODEL" --windows "$raw/windows.npz" \
-        --form "$1" --number autocast --compile 0 --steps 30 --device cuda |
-        sed 's/^{.*"memory": *\([0-9]*\).*"tokens_per_second": *\([0-9.e+]*\).*/{"model": "squad '"$1"'", "dtype": "autocast", "tokens_per_second": \2, "used_bytes": \1}/' |
-        tee -a "$raw/peer.jsonl"
-    return "${PIPESTATUS[0]}"
-}
-
-if [ -x "$cairn" ]; then
-    rm -f "$raw/steps.jsonl" "$raw/peer.jsonl" "$raw/kernels.json" "$raw/windows.npz"
-    export -f run_tests compare_losses sanitize train_steps squad_steps peer peer_squad
-    export cairn bin source tests raw root python device MODEL=${MODEL:-} TRAIN=${TRAIN:-} DEV=${DEV:-}
-    step "wrapped instructions" 60 bash -c 'run_tests "$tests"/test_*sm80* "$tests"/test_*sm90*' || true
-    step "operators" 120 bash -c 'run_tests "$tests"/test_kernels_*' || true
-    step "squad 50 steps on both devices" 60 bash -c compare_losses || true
+if [ -x "${bench[0]}" ]; then
+    rm -f "$raw"/{steps.jsonl,peer.jsonl,kernels.json,kernels.rows,windows.npz}
+    export cairn bin source tests raw root python device grace
+    export MODEL=${MODEL:-} TRAIN=${TRAIN:-} DEV=${DEV:-} LIMIT=${LIMIT:-30} JOBS=${JOBS:-4} KERNELS=${KERNELS:-}
+    run=$root/bench/gpu_steps.sh
+    step "wrapped instructions" 60 "$run" run_tests "$tests"/test_*sm80* "$tests"/test_*sm90* || true
+    step "operators" 120 "$run" run_tests "$tests"/test_kernels_* || true
+    if [ -x "$cairn" ]; then
+        step "squad 50 steps on both devices" 60 "$run" compare_losses || true
+    else
+        drop "squad 50 steps on both devices" "cairn wants libraries that are not here: ${missing:-no $cairn}"
+    fi
     if [ "$device" = emulated ]; then
         drop "compute-sanitizer" "the device is emulated"
     elif command -v compute-sanitizer >/dev/null; then
         for tool in memcheck racecheck synccheck; do
-            step "compute-sanitizer $tool" 45 bash -c "sanitize $tool" || true
+            step "compute-sanitizer $tool" 60 "$run" sanitize $tool || true
         done
     else
         drop "compute-sanitizer" "it is not on the PATH (it comes with the CUDA toolkit)"
     fi
-    step "kernel table" 150 bash -c '"$cairn" bench '"${BENCH:-}"' --device "$device" --compare --seconds 0.2 --json --plot "$raw/roofline.svg" >"$raw/kernels.json.part" && mv "$raw/kernels.json.part" "$raw/kernels.json"' || true
+    step "kernel table" 150 "$run" kernels || true
     if [ -x "$bin/cairn-steps" ]; then
         for shape in gpt2 bert; do
             for dtype in bf16 tf32 f32; do
-                step "steps of $shape $dtype" 30 bash -c 'train_steps "$@"' . $shape $dtype "${small[@]}" || true
+                step "steps of $shape $dtype" 30 "$run" train_steps $shape $dtype "${small[@]}" || true
             done
         done
     else
         drop "training steps" "there is no program $bin/cairn-steps"
     fi
-    if [ -n "$MODEL" ] && [ -n "$TRAIN" ] && [ -n "$DEV" ]; then
-        step "squad recipe 30 steps bf16" 60 bash -c 'squad_steps bf16' || true
+    if [ ! -x "$cairn" ]; then
+        drop "squad recipe 30 steps" "there is no program $cairn"
+    elif [ -n "$MODEL" ] && [ -n "$TRAIN" ] && [ -n "$DEV" ]; then
+        step "squad recipe 30 steps bf16" 60 "$run" squad_steps bf16 || true
     else
         drop "squad recipe 30 steps" "MODEL, TRAIN and DEV are not set"
     fi
     if [ "$device" = emulated ]; then
         drop "PyTorch on this card" "the device is emulated"
-    elif ! "$python" -c 'import torch, transformers; assert torch.cuda.is_available()' 2>/dev/null; then
+    elif ! timeout -k "$grace" 60 "$python" -c 'import torch, transformers; assert torch.cuda.is_available()' 2>/dev/null; then
         drop "PyTorch on this card" "$python has no torch and transformers that see the card"
     else
-        step "PyTorch limits" 30 bash -c 'peer limits' || true
-        step "PyTorch steps of gpt2" 45 bash -c 'peer steps --shape gpt2 --batch 16 --length 1024 --number autocast --steps 20' || true
-        step "PyTorch steps of bert" 45 bash -c 'peer steps --shape bert --batch 32 --length 384 --number autocast --steps 20' || true
+        step "PyTorch limits" 30 "$run" peer limits || true
+        step "PyTorch steps of gpt2" 45 "$run" peer steps --shape gpt2 --batch 16 --length 1024 --number autocast --steps 20 || true
+        step "PyTorch steps of bert" 45 "$run" peer steps --shape bert --batch 32 --length 384 --number autocast --steps 20 || true
         if [ -n "$MODEL" ] && [ -n "$TRAIN" ]; then
-            step "PyTorch squad padded" 60 bash -c 'peer_squad padded' || true
-            step "PyTorch squad longest" 60 bash -c 'peer_squad longest' || true
+            step "PyTorch squad padded" 60 "$run" peer_squad padded || true
+            step "PyTorch squad longest" 60 "$run" peer_squad longest || true
         else
             drop "PyTorch on SQuAD, padded and longest" "MODEL and TRAIN are not set"
         fi
+    fi
+    if [ "$device" = emulated ]; then
+        drop "roofline" "the device is emulated"
+    else
+        step "roofline" 60 "$run" roofline || true
     fi
     rm -f "$raw/windows.npz"
 fi
 
 # ---- the table ----
+
+# awk's: a value of the row of JSON in $0, text or number; empty where there is none.
+field='function field(key, at) {
+    if (!match($0, "\"" key "\": *(\"[^\"]*\"|[-0-9.e+]+)")) return ""
+    at = substr($0, RSTART, RLENGTH)
+    sub(/^"[^"]*": */, "", at)
+    gsub(/"/, "", at)
+    return at
+}'
 
 # A row a line of steps.jsonl (ours) and peer.jsonl (PyTorch's); cells without a number stay empty.
 steps_table() {
@@ -238,14 +239,7 @@ steps_table() {
     echo
     echo "| steps of | by | type | batch x length | tokens/s | MFU | formula | planned, MiB | used, MiB |"
     echo "|---|---|---|---|---|---|---|---|---|"
-    awk '
-        function field(key, at) {
-            if (!match($0, "\"" key "\": *(\"[^\"]*\"|[-0-9.e+]+)")) return ""
-            at = substr($0, RSTART, RLENGTH)
-            sub(/^"[^"]*": */, "", at)
-            gsub(/"/, "", at)
-            return at
-        }
+    awk "$field"'
         function mib(key, value) { value = field(key); return value == "" ? "" : sprintf("%.0f", value / 1048576) }
         field("model") != "" {
             mfu = field("mfu")
@@ -256,26 +250,34 @@ steps_table() {
         }' "${files[@]}"
 }
 
+# A row a row of kernels.json; the kernel is told where it is not the operator's only one.
+kernels_table() {
+    [ -s "$raw/kernels.json" ] || return 0
+    echo
+    echo "| operator | kernel | by | type | pass | shape | median, us | GB/s | TFLOP/s | share of limit |"
+    echo "|---|---|---|---|---|---|---|---|---|---|"
+    awk "$field"'
+        /^{"operator"/ {
+            printf "| %s | %s | %s | %s | %s | %s | %.1f | %.0f | %.1f | %.0f %% |\n", field("operator"),
+                field("kernel") == field("operator") ? "" : field("kernel"), field("library"), field("dtype"),
+                field("pass"), field("shape"), field("median_ms") * 1e3, field("bytes_per_second") / 1e9,
+                field("flops_per_second") / 1e12, field("share") * 100
+        }' "$raw/kernels.json"
+}
+
 write_table() {
     local spent
-    spent=$(awk -F'\t' '{ sum += $2 } END { print sum }' "$log")
+    spent=$(awk -F'\t' '{ sum += $2 } END { print sum + 0 }' "$log")
     echo "# $card"
     echo
-    echo "\`bench/gpu.sh\`, $(date +%F), $spent s; $("$cairn" --version 2>/dev/null || echo 'no program')." \
-        "Driver $(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)," \
-        "power limit $(nvidia-smi --query-gpu=power.limit --format=csv,noheader | head -n 1)."
+    echo "\`bench/gpu.sh\`, $(date +%F), $spent s; $("$cairn" --version 2>/dev/null || echo 'no program cairn')." \
+        "Driver $driver, power limit $power."
     echo
     echo "| step | time | result |"
     echo "|---|---|---|"
     awk -F'\t' '{ gsub(/\|/, "/"); printf "| %s | %s | %s |\n", $1, $2, $3 }' "$log"
     steps_table
-    [ -s "$raw/kernels.json" ] || return 0
-    echo
-    echo "| operator | by | type | pass | shape | median, us | GB/s | TFLOP/s | share of limit |"
-    echo "|---|---|---|---|---|---|---|---|---|"
-    sed -n 's/^{"operator": "\([^"]*\)", "library": "\([^"]*\)", "pass": "\([^"]*\)", "shape": "\([^"]*\)", "dtype": "\([^"]*\)".*"median_ms": \([^,]*\),.*"bytes_per_second": \([^,]*\), "flops_per_second": \([^,]*\),.*"share": \([^,]*\),.*/\1 \2\t\5\t\3\t\4\t\6\t\7\t\8\t\9/p' "$raw/kernels.json" |
-        awk -F'\t' '{ split($1, n, " "); by = substr($1, length(n[1]) + 2)
-            printf "| %s | %s | %s | %s | %s | %.1f | %.0f | %.1f | %.0f %% |\n", n[1], by, $2, $3, $4, $5 * 1e3, $6 / 1e9, $7 / 1e12, $8 * 100 }'
+    kernels_table
 }
 write_table >"$results/$name.md.part" && mv "$results/$name.md.part" "$results/$name.md"
 cat "$results/$name.md"

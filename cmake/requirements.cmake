@@ -2,12 +2,15 @@
 # with one line that names all of them and the package that brings each.
 #
 # Gives the targets OpenMP::OpenMP_C, PkgConfig::<NAME> for each row of `libraries`, and
-# cairn_dnnl. packages.txt lists the same packages for the install script.
+# cairn_dnnl. packages.txt lists the same packages for the install script. A bare build (bare.cmake)
+# looks for nothing that does not come with the compiler.
 set(missing "")
 
-find_package(PkgConfig)
-if(NOT PKG_CONFIG_FOUND)
-  list(APPEND missing "pkg-config (package pkg-config)")
+if(NOT CAIRN_BARE)
+  find_package(PkgConfig)
+  if(NOT PKG_CONFIG_FOUND)
+    list(APPEND missing "pkg-config (package pkg-config)")
+  endif()
 endif()
 find_package(OpenMP COMPONENTS C)
 if(NOT OpenMP_C_FOUND)
@@ -18,7 +21,9 @@ endif()
 find_library(DNNL_LIBRARY dnnl)
 find_path(DNNL_INCLUDE dnnl.h)
 mark_as_advanced(DNNL_LIBRARY DNNL_INCLUDE)
-if(DNNL_LIBRARY AND DNNL_INCLUDE)
+if(CAIRN_BARE)
+  add_library(cairn_dnnl INTERFACE IMPORTED)
+elseif(DNNL_LIBRARY AND DNNL_INCLUDE)
   add_library(cairn_dnnl INTERFACE IMPORTED)
   set_target_properties(cairn_dnnl PROPERTIES INTERFACE_LINK_LIBRARIES ${DNNL_LIBRARY}
     INTERFACE_INCLUDE_DIRECTORIES ${DNNL_INCLUDE})
@@ -41,6 +46,9 @@ set(libraries
   "ZIP|libzip|1.7|libzip-dev"
   "CRYPTO|libcrypto|3.0|libssl-dev"
   "ZLIB|zlib|1.2.11|zlib1g-dev")
+if(CAIRN_BARE)
+  set(libraries "")
+endif()
 set(CAIRN_LIBRARIES "")
 set(CAIRN_PC_REQUIRES "")
 foreach(row IN LISTS libraries)

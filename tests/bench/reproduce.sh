@@ -5,6 +5,7 @@
 program=()
 cd "$top" || exit 1
 export CAIRN_CACHE=$top/cache HF_HUB_OFFLINE=1 POLL=0.05 DEVICE=cpu
+unset CUDA_VISIBLE_DEVICES
 bench=$CAIRN_SOURCE/bench model=$CAIRN_SOURCE/tests/fixtures/bert-question-answering
 [ -d "$bench" ] || { echo "skipped: no bench/ in $CAIRN_SOURCE"; exit 77; }
 
@@ -46,9 +47,10 @@ mkdir nothing planted bundle bundle/bin bundle/tests
 printf '#!/bin/sh\nexit 9\n' >nothing/nvidia-smi
 cat >planted/nvidia-smi <<'END'
 #!/bin/sh
-case "$*" in *query-gpu=name*) echo "Planted Card 9000" ;; *driver*) echo 1.2 ;; *power*) echo "700 W" ;; esac
+case "$*" in -L) echo "GPU 0: Planted Card 9000 (UUID: GPU-1)" ;; *) echo "0, 1.2, 700 W, Planted Card 9000" ;; esac
 END
 printf '#!/bin/sh\necho no such device >&2\nexit 1\n' >bundle/bin/cairn
+export DEVICE=cuda
 chmod +x nothing/nvidia-smi planted/nvidia-smi bundle/bin/cairn
 ln -s "$CAIRN_SOURCE" bundle/source
 PATH=$top/nothing:$PATH RESULTS=$top/results run 1 "$bench/gpu.sh" bundle
@@ -60,5 +62,7 @@ for row in "steps on the card | | dropped: no such device" "wrapped instructions
     "squad recipe 30 steps | | dropped: MODEL, TRAIN and DEV are not set"; do
     tr -s ' ' <results/planted-card-9000.md | grep -q "^| $row" || bad "table lacks $row"
 done
+DEVICE=tpu run 2 "$bench/gpu.sh" bundle
+[[ $err == "gpu.sh: DEVICE is 'tpu', expected cuda, cuda:N or emulated" ]] || bad "no such device"
 run 2 "$bench/gpu.sh" one two
 [ $failures = 0 ]
