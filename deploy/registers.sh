@@ -14,8 +14,8 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
-# ptxas says so, as a mere note, where wgmma wait for each other (C7510 and its like).
-loss='Potential Performance Loss'
+# ptxas says so, as a mere note, where it lets wgmma wait for each other (C7510, C7511, C7517, ...).
+loss='Potential Performance Loss|warpgroup[.][a-z]+ is injected'
 
 compile() {
     local word before="" log="" code=0
@@ -54,7 +54,7 @@ read_losses() {
     local source
     for source in "$root"/{kernels,runtime}/*.cu; do
         source=${source#"$root"/}
-        find "$1"/CMakeFiles -path "*.dir/$source.o.ptxas" -exec sed -n "/$loss/s|^|$source: |p" {} +
+        find "$1"/CMakeFiles -path "*.dir/$source.o.ptxas" -exec sed -nE "/$loss/s#^#$source: #p" {} +
     done | c++filt | LC_ALL=C sort
 }
 

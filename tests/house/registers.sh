@@ -54,6 +54,9 @@ serialised="ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async 
 run 1 check "$build" "$top/table"
 [[ $out == *"kernels/add.cu: ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async instructions are serialized"* ]] ||
     bad "serialised products unseen"
+{ ptxas_says 8 12 && echo "ptxas info    : (C7517) warpgroup.wait is injected in around line 40 by compiler to allow use of registers defined by GMMA in function '_Z3badv'"; } >"$log"
+run 1 check "$build" "$top/table"
+[[ $out == *"kernels/add.cu: ptxas info    : (C7517) warpgroup.wait is injected"* ]] || bad "a wait that ptxas adds unseen"
 ptxas_says 8 12 >"$log"
 run 77 check "$build" "$top/table"
 
