@@ -47,7 +47,8 @@ static Status train_run(const Arguments *a)
 }
 
 static const Option OPTIONS[] = {
-    {"dry-run", OPTION_FLAG, NULL, "check everything, print features, updates, memory and disk"},
+    {"dry-run", OPTION_FLAG, NULL,
+     "check everything, print updates, memory, whether it fits, disk"},
     {"print-config", OPTION_FLAG, NULL, "print each value and where it came from"},
     {"keys", OPTION_FLAG, NULL, "print all keys of a recipe with their defaults"},
     {"reference", OPTION_FLAG, NULL, "the same as a page of Markdown: docs/keys.md"},

@@ -115,16 +115,33 @@ size_t arena_round(size_t bytes)
 Status arena_open(Arena *a, Device *d, size_t bytes)
 {
     void *data = NULL;
-    Status s = bytes ? d->table->allocate(d, bytes, &data) : OK;
+    Status s = d->taken ? OK : d->table->memory(d, &d->room);
 
-    if (!s)
+    if (!s && bytes)
+        s = d->table->allocate(d, bytes, &data);
+    if (!s) {
         *a = (Arena){.device = d, .data = data, .bytes = bytes};
+        d->taken += bytes;
+    }
+    return s;
+}
+
+Status arena_room(Device *d, size_t *bytes)
+{
+    size_t left = 0;
+    const Status s = d->table->memory(d, &left);
+
+    *bytes = left < SIZE_MAX - d->taken ? d->taken + left : SIZE_MAX;
+    if (d->taken && d->room < *bytes)
+        *bytes = d->room;
     return s;
 }
 
 void arena_close(Arena *a)
 {
-    if (a->data)
+    if (a->data) {
         a->device->table->release(a->device, a->data, a->bytes);
+        a->device->taken -= a->bytes;
+    }
     *a = (Arena){0};
 }

@@ -42,9 +42,10 @@ typedef struct DeviceTable {
                         int64_t rows);
     /* to[i] += from[i], F32. */
     Status (*add)(Device *d, Stream *s, float *to, const float *from, int64_t count);
-    Status (*memory)(Device *d, size_t *available); // bytes that can still be allocated
-    Status (*synchronise)(Device *d, Stream *s);    // waits; returns what went wrong on it
-    Status (*check)(Device *d);                     // what has gone wrong so far, without waiting
+    /* Bytes that can still be allocated; SIZE_MAX where the system does not say. */
+    Status (*memory)(Device *d, size_t *available);
+    Status (*synchronise)(Device *d, Stream *s); // waits; returns what went wrong on it
+    Status (*check)(Device *d);                  // what has gone wrong so far, without waiting
 
     Status (*stream_open)(Device *d, Stream **out);
     void (*stream_close)(Device *d, Stream *s);
@@ -86,6 +87,8 @@ struct Device {
     int index;        // which card
     int threads;      // of the host, for our loops and the libraries'; fixed
     bool tf32;        // plans of F32 products made from now on take TF32
+    size_t taken;     // bytes of the arenas that are open
+    size_t room;      // what could be allocated when the first of them was opened
     const DeviceTable *table;
     void *state;
     const DeviceLibrary *library[DEVICE_LIBRARIES];
@@ -127,6 +130,11 @@ enum { ARENA_ALIGNMENT = 256 };
 MUST_CHECK Status arena_open(Arena *a, Device *d, size_t bytes); // zeroed; E_MEMORY says how much
 void arena_close(Arena *a);                                      // harmless twice
 size_t arena_round(size_t bytes);                                // up to ARENA_ALIGNMENT
+
+/* What all arenas together, open ones included, may have: d->taken and what the next ones want must
+ * not exceed it. The CPU's memory is not there until it is touched, so arena_open() of too much
+ * succeeds, and the system ends the process later: whoever takes much asks before it touches any. */
+MUST_CHECK Status arena_room(Device *d, size_t *bytes);
 
 #ifdef __cplusplus
 }

@@ -75,6 +75,8 @@ static Status load(void *state)
     float *bias = calloc(TOKENS, sizeof *bias);
     Status s = bias ? params_initialise(t->params, t->seed) : fail(E_MEMORY, "no memory");
 
+    t->run->loaded = true;
+
     if (!s && t->run->bad) {
         bias[0] = NAN;
         s = params_write(t->params, 2, bias);
@@ -133,6 +135,18 @@ static Status configure(const TinyRun *r, Config **out)
     return s ? s : config_check(*out);
 }
 
+static Status print_plan(TinyRun *r, const Trainer *trainer)
+{
+    size_t bytes = 0;
+    FILE *f = open_memstream(&r->plan, &bytes);
+
+    if (!f)
+        return fail(E_MEMORY, "no memory");
+    trainer_print_plan(trainer, f);
+    fclose(f);
+    return OK;
+}
+
 static Status run_on(TinyRun *r, Device *d, const Config *c, FILE *messages)
 {
     const Dtype dtype = (Dtype)config_choice(c, "dtype");
@@ -149,24 +163,35 @@ static Status run_on(TinyRun *r, Device *d, const Config *c, FILE *messages)
                        .load = load,
                        .evaluate = r->scores ? evaluate : NULL,
                        .save_model = save};
-    const TrainerHooks hooks = {.messages = messages, .stop = &t.stop, .tables = tables};
+    const TrainerHooks hooks = {
+        .messages = messages, .stop = &t.stop, .tables = tables, .dry_run = r->dry_run};
     Trainer *trainer = NULL;
 
-    t.table = params_add(t.params, NORMAL(0.5f), DIMS(TOKENS, WIDTH), "table.weight");
+    t.table = params_add(t.params, NORMAL(0.5f), DIMS(TOKENS + r->spare, WIDTH), "table.weight");
     t.weight = params_add(t.params, NORMAL(0.5f), DIMS(TOKENS, WIDTH), "linear.weight");
     t.bias = params_add(t.params, ZEROS, DIMS(TOKENS), "linear.bias");
     Status s = params_status(t.params);
     if (!s)
         s = trainer_open(d, t.params, &task, c, hooks, &trainer);
     if (!s)
-        s = trainer_run(trainer, &r->results);
+        s = r->dry_run ? print_plan(r, trainer) : trainer_run(trainer, &r->results);
     trainer_close(trainer);
     params_free(t.params);
     return s;
 }
 
+static size_t pretended;
+
+static Status pretend(Device *d, size_t *available)
+{
+    (void)d;
+    *available = pretended;
+    return OK;
+}
+
 Status tiny_run(TinyRun *r)
 {
+    DeviceTable table;
     size_t room = 0;
     Device *d = NULL;
     Config *c = NULL;
@@ -176,6 +201,12 @@ Status tiny_run(TinyRun *r)
     r->saved_score = (double)NAN;
     if (!s)
         s = device_open("cpu", (int)config_int(c, "threads"), &d);
+    if (!s && r->memory) {
+        table = *d->table;
+        table.memory = pretend;
+        d->table = &table;
+        pretended = r->memory;
+    }
     if (!s)
         s = run_on(r, d, c, messages);
     device_close(d);
@@ -189,6 +220,7 @@ void tiny_free(TinyRun *r)
 {
     free(r->messages);
     free(r->results);
+    free(r->plan);
 }
 
 int tiny_run_apart(const TinyRun *r)

@@ -10,6 +10,7 @@
 #include "runtime/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { TINY_SAMPLES = 40, TINY_KEYS = 24, TINY_FILLS = 4096, TINY_MICROS = 2048 };
@@ -22,8 +23,12 @@ typedef struct TinyRun {
     int64_t stop_in;             // in this evaluation, from 1: the flag
     bool bad;                    // the loss is not finite
     const double *scores;        // evaluation number i (from 0) gives scores[i]; NULL: none
+    size_t memory;               // what the device says it has; 0: the truth
+    bool dry_run;                // only prints the plan
+    int64_t spare;               // more rows of the table, for a dry run
     /* What happened. */
-    char *messages, *results; // freed by tiny_free()
+    char *messages, *results, *plan; // freed by tiny_free()
+    bool loaded;
     int32_t sample[TINY_FILLS];
     int64_t fills, micros, models;
     int64_t evaluations; // goes on from what it was

@@ -100,9 +100,15 @@ Status graphs_plan(Graphs *c, size_t *bytes)
 
 Status graphs_reserve(Graphs *c)
 {
-    size_t bytes = 0;
+    size_t bytes = 0, room = 0;
     Status s = graphs_plan(c, &bytes);
 
+    if (!s)
+        s = arena_room(c->device, &room);
+    const size_t all = c->device->taken + bytes;
+    if (!s && all > room)
+        s = fail(E_MEMORY, "the model and its batches want %.0f MiB, and device %s has %.0f MiB",
+                 (double)all / 1048576, c->device->name, (double)room / 1048576);
     return s ? s : arena_open(&c->arena, c->device, bytes);
 }
 

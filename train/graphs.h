@@ -26,7 +26,7 @@ int graphs_add_kind(Graphs *c, const char *name, GraphOptions o, BatchShape capa
 
 /* Plans every kind at its capacity: the bytes that the arena must have. */
 MUST_CHECK Status graphs_plan(Graphs *c, size_t *bytes);
-/* graphs_plan(), then the arena. */
+/* graphs_plan(), then the arena; E_MEMORY where all arenas of the device together exceed what it has. */
 MUST_CHECK Status graphs_reserve(Graphs *c);
 const Arena *graphs_arena(const Graphs *c);
 

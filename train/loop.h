@@ -29,6 +29,7 @@ typedef struct TrainerHooks {
     ProgressForm form;
     const volatile sig_atomic_t *stop; // a signal's number asks for a saved end; NULL: never
     const KeyTable *tables; // what the configuration was made from; a checkpoint's is read by them
+    bool dry_run; // only trainer_print_plan() will follow: what does not fit is not refused
 } TrainerHooks;
 
 typedef struct Trainer Trainer;
@@ -39,18 +40,19 @@ MUST_CHECK Status trainer_open_device(const Config *c, TrainerHooks hooks, Devic
 Dtype trainer_dtype(const Config *c); // storage: of tf32 that is F32
 
 /* Records the model once to see which parameters are reached and whether the device can run it, lays
- * them out, loads them, cuts all updates of the run to know the largest, and sizes every arena.
- * Nothing is written to disk. */
+ * them out, cuts all updates of the run to know the largest, sizes every arena, and loads the
+ * parameters. Nothing is written to disk. E_MEMORY, before any memory is touched, where all arenas
+ * together exceed what the device has. */
 MUST_CHECK Status trainer_open(Device *d, Params *p, const Task *task, const Config *c,
                                TrainerHooks hooks, Trainer **out);
 void trainer_close(Trainer *t); // accepts NULL
 
 /* For a task's evaluation: the batches and the arena that it shares with training. Kinds are added
- * inside Task.load(). */
+ * inside Task.prepare(). */
 BatchBuffers *trainer_batches(const Trainer *t);
 Graphs *trainer_graphs(const Trainer *t);
 
-/* For --dry-run: features, updates, bytes of each arena, longest batch, disk needed. */
+/* For --dry-run: features, updates, bytes of each arena, whether they fit, longest batch, disk. */
 void trainer_print_plan(const Trainer *t, FILE *f);
 
 /* Trains to the end or to a signal (E_STOPPED, after a checkpoint). scores: of the best model.

@@ -202,20 +202,49 @@ static Status open_results(Trainer *t)
     return s;
 }
 
-/* The activation arena serves micro-batches, evaluation and the update alike. */
-static Status reserve_arena(Trainer *t)
+static Status refuse_size(const Trainer *t)
 {
-    size_t want = 0, left = 0;
-    Status s = graphs_plan(t->graphs, &want);
+    const double mib = 1048576, all = (double)t->planned / mib, room = (double)t->room / mib;
+    const double activations = (double)t->activations / mib;
+
+    if (t->planned - t->activations > t->room)
+        return fail(E_MEMORY,
+                    "this recipe wants %.0f MiB, of which parameters, gradients and moments alone "
+                    "are %.0f MiB, and device %s has %.0f MiB; take a smaller model",
+                    all, all - activations, t->device->name, room);
+    return fail(E_MEMORY,
+                "this recipe wants %.0f MiB, of which activations are %.0f MiB, and device %s has "
+                "%.0f MiB; set micro_batch_tokens below %" PRId64 "%s",
+                all, activations, t->device->name, room, t->micro_rows,
+                t->recompute == RECOMPUTE_BLOCK ? "" : ", or recompute=block");
+}
+
+/* All other arenas are open by now, and none of them has been touched. A dry run is told, and goes
+ * on: its plan may be for another machine. */
+static Status plan_memory(Trainer *t)
+{
+    Status s = graphs_plan(t->graphs, &t->activations);
+
+    t->planned = t->device->taken + t->activations;
+    if (!s)
+        s = arena_room(t->device, &t->room);
+    if (s || t->planned <= t->room)
+        return s;
+    s = refuse_size(t);
+    if (!t->hooks.dry_run)
+        return s;
+    say(t->hooks, status_text());
+    return OK;
+}
+
+/* The activation arena serves micro-batches, evaluation and the update alike. */
+static Status fill_memory(Trainer *t)
+{
+    Status s = t->task->load(t->task->state);
 
     if (!s)
-        s = t->device->table->memory(t->device, &left);
-    if (!s && want > left)
-        s = fail(E_MEMORY,
-                 "this recipe wants %.0f MiB for activations and device %s has %.0f MiB left; set "
-                 "micro_batch_tokens below %" PRId64 ", or recompute=block",
-                 (double)want / 1048576, t->device->name, (double)left / 1048576, t->micro_rows);
-    return s ? s : graphs_reserve(t->graphs);
+        s = graphs_reserve(t->graphs);
+    return s ? s : graph_compile(t->update, graphs_arena(t->graphs));
 }
 
 static Status open_graphs(Trainer *t)
@@ -233,13 +262,13 @@ static Status open_graphs(Trainer *t)
     }
     if (!s)
         s = open_results(t);
-    if (!s)
-        s = t->task->load(t->task->state);
+    if (!s && t->task->prepare)
+        s = t->task->prepare(t->task->state);
     if (!s)
         s = open_update_graph(t);
     if (!s)
-        s = reserve_arena(t);
-    return s ? s : graph_compile(t->update, graphs_arena(t->graphs));
+        s = plan_memory(t);
+    return s || t->planned > t->room ? s : fill_memory(t);
 }
 
 static Status open_all(Trainer *t)
@@ -278,7 +307,7 @@ Status trainer_open(Device *d, Params *p, const Task *task, const Config *c, Tra
     t->task = task;
     t->config = c;
     t->hooks = hooks;
-    *out = t; // Task.load() asks for its parts
+    *out = t; // Task.prepare() asks for its parts
     Status s = open_all(t);
     if (s) {
         trainer_close(t);

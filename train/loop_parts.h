@@ -62,8 +62,10 @@ struct Trainer {
     Graphs *graphs;
     Optimizer *optimizer;
     int first_kind, later_kind;
-    Graph *update; // the optimizer's
-    Arena results; // on the device: the loss
+    Graph *update;               // the optimizer's
+    Arena results;               // on the device: the loss
+    size_t activations, planned; // bytes of that arena, of all together
+    size_t room;                 // what the device has for them
     Stream *stream;
     Event *event[RESULT_SLOTS];
     float *slot[RESULT_SLOTS];         // on the host: loss, then the training scalars

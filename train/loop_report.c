@@ -166,8 +166,7 @@ static void print_bytes(FILE *f, const char *name, size_t bytes)
 void trainer_print_plan(const Trainer *t, FILE *f)
 {
     const size_t parameters = params_bytes(t->params), gradients = params_gradient_bytes(t->params);
-    const size_t moments = optimizer_bytes(t->optimizer), state = batch_bytes(t->batches);
-    const size_t activations = graphs_arena(t->graphs)->bytes;
+    const size_t moments = optimizer_bytes(t->optimizer), activations = t->activations;
     const size_t model = (size_t)params_total(t->params) * sizeof(float);
     const size_t checkpoint = model + moments;
     const int64_t kept = config_int(t->config, "save_total_limit");
@@ -182,9 +181,12 @@ void trainer_print_plan(const Trainer *t, FILE *f)
     print_bytes(f, "parameters", parameters);
     print_bytes(f, "gradients", gradients);
     print_bytes(f, "optimizer state", moments);
-    print_bytes(f, "batches and results", state + t->results.bytes);
+    print_bytes(f, "batches and results",
+                t->planned - parameters - gradients - moments - activations);
     print_bytes(f, "activations and scratch", activations);
-    print_bytes(f, "all", parameters + gradients + moments + state + activations);
+    print_bytes(f, "all", t->planned);
+    if (t->room < SIZE_MAX)
+        print_bytes(f, t->planned <= t->room ? "available" : "available: it does not fit", t->room);
     fprintf(f, "disk in %s:\n", t->output_dir);
     print_bytes(f, "model", model);
     print_bytes(f, "checkpoints", (size_t)(kept + 1) * checkpoint);

@@ -147,6 +147,15 @@ static Tensor *task_loss(void *state, Graph *g, const BatchTensors *in)
     return op_span_cross_entropy(g, logits, in->field[SQUAD_TARGETS], &in->rows, in->scalars);
 }
 
+static Status task_prepare(void *state)
+{
+    SquadRun *r = state;
+    BatchBuffers *batches = trainer_batches(r->trainer);
+
+    return squad_forward_open(r->device, r->bert, r->dtype, batches, trainer_graphs(r->trainer),
+                              batch_capacity(batches), &r->forward);
+}
+
 static Status task_load(void *state)
 {
     SquadRun *r = state;
@@ -160,10 +169,6 @@ static Status task_load(void *state)
             s = params_initialise_one(r->params, names->piece[i].param, seed);
     if (!s)
         say(r, "weights: %s", report.note);
-    if (!s && r->validation)
-        s = squad_forward_open(r->device, r->bert, r->dtype, trainer_batches(r->trainer),
-                               trainer_graphs(r->trainer),
-                               batch_capacity(trainer_batches(r->trainer)), &r->forward);
     return s;
 }
 
@@ -271,6 +276,7 @@ static void close_run(SquadRun *r)
 Status squad_train(const Config *c, TrainerHooks hooks, const DownloadProgress *download,
                    FILE *plan, bool dry_run, char **results)
 {
+    hooks.dry_run = dry_run;
     SquadRun r = {.config = c, .hooks = hooks, .download = download};
 
     *results = NULL;
@@ -286,6 +292,7 @@ Status squad_train(const Config *c, TrainerHooks hooks, const DownloadProgress *
                            .targets = task_targets,
                            .fill = task_fill,
                            .loss = task_loss,
+                           .prepare = r.validation ? task_prepare : NULL,
                            .load = task_load,
                            .evaluate = r.validation ? task_evaluate : NULL,
                            .save_model = task_save};

@@ -105,7 +105,7 @@ static Status open_all(const char *folder, SquadModelOptions o, SquadModel *m)
         s = squad_forward_open(m->device, m->bert, o.dtype, m->batches, m->graphs, capacity,
                                &m->forward);
     if (!s)
-        s = graphs_reserve(m->graphs); // asks the device before the weights are read
+        s = graphs_reserve(m->graphs); // refuses what does not fit, before the weights are read
     return s ? s : read_weights(folder, m);
 }
 

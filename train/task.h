@@ -29,7 +29,9 @@ typedef struct Task {
     Status (*fill)(void *state, int64_t sample, HostBatch *h, int64_t row);
     /* Records the forward pass and returns the loss, F32 [1], a sum times the target weight. */
     Tensor *(*loss)(void *state, Graph *g, const BatchTensors *in);
-    /* After the parameters have memory: reads or draws their values. */
+    /* Before memory is planned: adds the kinds of graphs that evaluation runs. NULL: none. */
+    Status (*prepare)(void *state);
+    /* After the parameters have memory, and the run is known to fit: reads or draws their values. */
     Status (*load)(void *state);
     /* NULL: nothing to evaluate. E_STOPPED where the trainer's stop flag was seen: what it found is
      * lost, and it is asked again when the run goes on. */

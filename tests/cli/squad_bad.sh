@@ -71,6 +71,8 @@ set_config num_hidden_layers '"two"'
 refuse_model 1 "model/config.json: key num_hidden_layers is a string, expected an integer"
 set_config hidden_size 1048576
 refuse_model 1 "*"
+set_config hidden_size 262144 # terabytes that the system would promise, and not have
+refuse_model 1 "*MiB*"
 set_config vocab_size 67108864
 refuse_model 1 "*"
 set_config vocab_size 150

@@ -29,9 +29,9 @@ export CAIRN_EMULATOR_MEMORY=300000 # the parameters do not fit
 refuse 1 "$none" train tiny.yaml
 refuse 1 "$none" "${ask[@]}"
 export CAIRN_EMULATOR_MEMORY=1500000 # they do, activations do not
-refuse 1 "this recipe wants * MiB for activations and device emulated has * MiB left; set micro_batch_tokens below 2048, or recompute=block" \
+refuse 1 "this recipe wants * MiB, of which activations are * MiB, and device emulated has * MiB; set micro_batch_tokens below 2048, or recompute=block" \
     train tiny.yaml
-refuse 1 "$none" "${ask[@]}"
+refuse 1 "the model and its batches want * MiB, and device emulated has * MiB" "${ask[@]}"
 run 1 bench add --device emulated --shape "N=1000,C=1000" --repeats 1
 [[ $err == *MiB* ]] || bad "bench on a card without memory"
 unset CAIRN_EMULATOR_MEMORY

@@ -4,6 +4,8 @@
 #include "tests/test.h"
 #include "tests/tiny_task.h"
 
+#include "runtime/file.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +227,54 @@ static void gives_up_where_no_gradient_is_finite(void)
     tiny_free(&r);
 }
 
+/* The number behind `name` in a plan, in bytes; the plan rounds to a tenth of a MiB. */
+static double planned(const char *plan, const char *name)
+{
+    const char *line = plan ? strstr(plan, name) : NULL;
+
+    return CHECK(line) ? strtod(line + strlen(name), NULL) * 1048576 : 0;
+}
+
+/* Before a weight is read, whatever part of the memory is too much; and a dry run only says so. */
+static void what_does_not_fit_is_refused(void)
+{
+    enum { SPARE = 200000 };
+    TinyRun plan = {.keys = {"max_steps=1"}, .folder = "plan", .dry_run = true, .spare = SPARE};
+
+    CHECK_OK(tiny_run(&plan));
+    const double all = planned(plan.plan, "\n  all"), tenth = 0.1 * 1048576;
+    const double activations = planned(plan.plan, "\n  activations and scratch");
+    const double kept = all - activations;
+    const size_t rooms[] = {(size_t)(kept / 2), (size_t)(kept + activations / 2),
+                            (size_t)(all - tenth)};
+    CHECK(kept > 2 * tenth && activations > 2 * tenth && plan.loaded);
+    for (int i = 0; i < 3; i++) {
+        TinyRun r = {.folder = run_folder("unfit"),
+                     .keys = {"max_steps=1"},
+                     .memory = rooms[i],
+                     .spare = SPARE};
+        TinyRun dry = r;
+        dry.dry_run = true;
+        CHECK(tiny_run(&r) == E_MEMORY && !r.loaded && r.fills == 0 && !file_exists(r.folder));
+        CHECK(strstr(status_text(), "this recipe wants ") &&
+              strstr(status_text(), "device cpu has"));
+        CHECK(strstr(status_text(), i == 0 ? "take a smaller model"
+                                           : "set micro_batch_tokens below 2048, or recompute"));
+        if (CHECK_OK(tiny_run(&dry))) {
+            CHECK(!dry.loaded && strstr(dry.messages, "note: this recipe wants "));
+            CHECK_NEAR(planned(dry.plan, "available: it does not fit"), (double)rooms[i], 0.1);
+            CHECK(planned(dry.plan, "\n  all") == all);
+        }
+        tiny_free(&r);
+        tiny_free(&dry);
+    }
+    plan.memory = (size_t)(all + tenth);
+    tiny_free(&plan);
+    CHECK_OK(tiny_run(&plan));
+    CHECK(plan.loaded && !strstr(plan.messages, "note: ") && !strstr(plan.plan, "not fit"));
+    tiny_free(&plan);
+}
+
 static void threads_do_not_change_bits(void)
 {
     TinyRun one = {.folder = run_folder("one"), .keys = {"epochs=1", "threads=1"}};
@@ -249,6 +299,7 @@ int main(void)
     RUN(evaluates_when_asked);
     RUN(averages_are_over_the_lines_updates);
     RUN(gives_up_where_no_gradient_is_finite);
+    RUN(what_does_not_fit_is_refused);
     RUN(threads_do_not_change_bits);
     return test_result();
 }
