@@ -82,8 +82,12 @@ static void tell_memory(void)
     char total[64];
 
     value_of("/proc/meminfo", "MemTotal", total, sizeof total);
-    printf("memory        %.1f GiB, %.1f GiB available\n", strtod(total, NULL) / (1 << 20),
-           (double)memory_available() / (1 << 30));
+    const size_t left = memory_available();
+    printf("memory        %.1f GiB, ", strtod(total, NULL) / (1 << 20));
+    if (left < SIZE_MAX)
+        printf("%.1f GiB available\n", (double)left / (1 << 30));
+    else
+        printf("how much of it is available is not known\n");
 }
 
 /* The device that commands without --device use. */
