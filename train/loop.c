@@ -84,9 +84,10 @@ static Status collect_results(Trainer *t, int64_t before)
         t->skipped = isfinite(norm) ? 0 : t->skipped + 1;
         if (!s && t->skipped >= MOST_SKIPPED)
             s = fail(E_DEVICE,
-                     "update %" PRId64 ": the gradient has not been finite for %d updates; a lower "
-                     "learning_rate may help",
-                     u, MOST_SKIPPED);
+                     "update %" PRId64 ": the gradient is not finite, for %d updates now; a lower "
+                     "learning_rate may help, and detect_anomaly=true names the instruction at "
+                     "which it begins",
+                     u + 1, MOST_SKIPPED);
         if (!s)
             s = report_update(t, u, loss, norm, schedule_rate(&t->schedule, u));
     }
@@ -105,6 +106,8 @@ static Status run_update(Trainer *t)
     }
     if (!s)
         s = graph_run(t->update, t->stream);
+    if (s && t->detect_anomaly)
+        return fail_within(s, "update %" PRId64, t->at.update + 1);
     if (!s)
         s = send_results(t);
     t->at.tokens += t->cut.rows;

@@ -74,4 +74,7 @@ const Key loop_keys[] = {
      .help = "Of the host; 0: all processors this process may use."},
     {"recompute", KEY_CHOICE, "none", .choices = "none|cheap|block",
      .help = "What backward computes again instead of keeping; the same bits, less memory."},
+    {"detect_anomaly", KEY_BOOL, "false",
+     .help = "Look at every number that training makes and end at the first that is not finite, "
+             "naming its instruction; slow, wants more memory. In f16 an overflow ends it too."},
     {0}};

@@ -31,6 +31,7 @@ static Status read_settings(Trainer *t)
     t->seed = (uint64_t)config_int(c, "seed");
     t->shuffle = config_bool(c, "shuffle");
     t->recompute = (Recompute)config_choice(c, "recompute");
+    t->detect_anomaly = config_bool(c, "detect_anomaly");
     t->at.best_update = -1;
     t->output_dir = strdup(config_text(c, "output_dir"));
     return t->output_dir ? OK : fail(E_MEMORY, "no memory for a trainer");
@@ -177,7 +178,7 @@ static Status record_later(void *state, Graph *g, const BatchTensors *in)
 static Status open_update_graph(Trainer *t)
 {
     BatchTensors in;
-    t->update = graph_new(t->device, (GraphOptions){0});
+    t->update = graph_new(t->device, (GraphOptions){.hunt_nan = t->detect_anomaly});
 
     if (!t->update)
         return fail(E_MEMORY, "no memory for a graph");
@@ -249,7 +250,9 @@ static Status fill_memory(Trainer *t)
 
 static Status open_graphs(Trainer *t)
 {
-    GraphOptions first = {.training = true, .recompute = t->recompute}, later = first;
+    GraphOptions first = {
+        .training = true, .recompute = t->recompute, .hunt_nan = t->detect_anomaly};
+    GraphOptions later = first;
     Status s = graphs_open(t->device, t->batches, &t->graphs);
 
     later.accumulate_parameters = true;

@@ -57,6 +57,7 @@ struct Trainer {
     bool shuffle;
     Schedule schedule;
     Recompute recompute;
+    bool detect_anomaly;
 
     BatchBuffers *batches;
     Graphs *graphs;

@@ -104,8 +104,8 @@ Status report_update(Trainer *t, int64_t update, double loss, double norm, doubl
     t->at.loss_sum += loss;
     t->at.loss_count++;
     if (!isfinite(norm))
-        report_note(t, "update %" PRId64 ": the gradient is not finite; the update is skipped",
-                    step);
+        report_note(t, "update %" PRId64 ": the gradient is not finite; the update is skipped%s",
+                    step, trainer_dtype(t->config) == F16 ? "" : " (detect_anomaly=true says why)");
     progress_set(t->progress, step,
                  &(ProgressFacts){.loss = t->at.loss_sum / (double)t->at.loss_count,
                                   .learning_rate = rate,

@@ -222,9 +222,31 @@ static void gives_up_where_no_gradient_is_finite(void)
     TinyRun r = {.folder = run_folder("bad"), .keys = {"max_steps=150"}, .bad = true};
 
     CHECK(tiny_run(&r) == E_DEVICE);
-    CHECK(strstr(status_text(), "the gradient has not been finite for 100 updates"));
+    CHECK(strstr(status_text(), "update 100: the gradient is not finite, for 100 updates now"));
+    CHECK(strstr(status_text(), "detect_anomaly=true names the instruction"));
     CHECK(strstr(r.messages, "update 1: the gradient is not finite; the update is skipped"));
     tiny_free(&r);
+}
+
+/* The bias is not a number: the product that adds it is the first to make one. A healthy run is the
+ * same with every number looked at. */
+static void an_anomaly_is_named_where_it_begins(void)
+{
+    TinyRun bad = {.folder = run_folder("anomaly"),
+                   .keys = {"max_steps=150", "detect_anomaly=true"},
+                   .bad = true};
+    TinyRun good = {.folder = run_folder("healthy"), .keys = {"max_steps=9", "batch_size=7"}};
+    TinyRun seen = {.folder = run_folder("looked-at"),
+                    .keys = {"max_steps=9", "batch_size=7", "detect_anomaly=true"}};
+
+    CHECK(tiny_run(&bad) == E_DEVICE && bad.micros == 1);
+    CHECK(strstr(status_text(), "update 1: instruction "));
+    CHECK(strstr(status_text(), "(linear, forward): output 0 is not finite at row 0, column 0"));
+    if (CHECK_OK(tiny_run(&good)) && CHECK_OK(tiny_run(&seen)))
+        CHECK(run_same_file(good.folder, seen.folder, "model/weights"));
+    tiny_free(&bad);
+    tiny_free(&good);
+    tiny_free(&seen);
 }
 
 /* The number behind `name` in a plan, in bytes; the plan rounds to a tenth of a MiB. */
@@ -299,6 +321,7 @@ int main(void)
     RUN(evaluates_when_asked);
     RUN(averages_are_over_the_lines_updates);
     RUN(gives_up_where_no_gradient_is_finite);
+    RUN(an_anomaly_is_named_where_it_begins);
     RUN(what_does_not_fit_is_refused);
     RUN(threads_do_not_change_bits);
     return test_result();
