@@ -232,6 +232,9 @@ Status data_show(const Arguments *a)
     if (!s)
         s = data_source_find(config_text(c, "train_data"), PART_TRAIN, &bar.progress, &path);
     download_bar_close(&bar);
+    signals_release();
+    if (!s && *signals_flag()) // it came when no download was there to stop
+        s = fail(E_STOPPED, "stopped by a signal");
     if (!s)
         s = squad_read(path, &data);
     if (!s && config_is_set(c, "max_train_samples"))

@@ -10,8 +10,10 @@ static bool show(void *context, const char *name, int64_t done, int64_t total)
 {
     DownloadBar *b = context;
 
-    if (*signals_flag())
+    if (*signals_flag()) {
+        download_bar_close(b); // whoever asked has something to say
         return false;
+    }
     if (b->bar && strcmp(b->name, name) != 0) {
         progress_close(b->bar);
         b->bar = NULL;

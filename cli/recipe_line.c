@@ -5,6 +5,7 @@
 #include "runtime/nearest.h"
 #include "train/recipes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,4 +78,38 @@ Status recipe_line_read(const Arguments *a, int first, const char *command, cons
     }
     *out = c;
     return OK;
+}
+
+/* A word as a shell takes it back. */
+static void write_word(FILE *f, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789_./+:,@%=-";
+
+    if (*word && !word[strspn(word, plain)]) {
+        fprintf(f, " %s", word);
+        return;
+    }
+    fputs(" '", f);
+    for (; *word; word++)
+        if (*word == '\'')
+            fputs("'\\''", f);
+        else
+            fputc(*word, f);
+    fputc('\'', f);
+}
+
+char *recipe_line_text(const Arguments *a, int first, const char *command)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *f = open_memstream(&text, &bytes);
+
+    if (!f)
+        return NULL;
+    fputs(command, f);
+    for (int i = first; i < arguments_count(a); i++)
+        write_word(f, arguments_at(a, i));
+    fclose(f);
+    return text;
 }

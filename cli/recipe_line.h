@@ -12,4 +12,8 @@
 MUST_CHECK Status recipe_line_read(const Arguments *a, int first, const char *command,
                                    const KeyTable tables[], Config **out);
 
+/* `command` and the positional arguments from `first` on, to be copied into a shell; freed by the
+ * caller, NULL when out of memory. */
+char *recipe_line_text(const Arguments *a, int first, const char *command);
+
 #endif

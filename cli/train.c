@@ -11,15 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static Status run(const Config *c, bool dry_run)
+static Status run(const Arguments *a, const Config *c, bool dry_run)
 {
     DownloadBar bar;
     char *results = NULL;
+    char *command = recipe_line_text(a, 0, dry_run ? "cairn train --dry-run" : "cairn train");
 
     download_bar_open(&bar);
-    const TrainerHooks hooks = {.messages = stderr, .stop = signals_flag(), .tables = squad_tables};
+    const TrainerHooks hooks = {
+        .messages = stderr, .stop = signals_flag(), .command = command, .tables = squad_tables};
     Status s = squad_train(c, hooks, &bar.progress, stdout, dry_run, &results);
     download_bar_close(&bar);
+    free(command);
     if (!s && results)
         printf("%s\n", results);
     free(results);
@@ -41,7 +44,7 @@ static Status train_run(const Arguments *a)
     if (!s && arguments_flag(a, "print-config"))
         config_print(c, stdout);
     else if (!s)
-        s = run(c, arguments_flag(a, "dry-run"));
+        s = run(a, c, arguments_flag(a, "dry-run"));
     config_free(c);
     return s;
 }

@@ -28,6 +28,7 @@ typedef struct TrainerHooks {
     FILE *messages; // progress and notes; NULL: silent
     ProgressForm form;
     const volatile sig_atomic_t *stop; // a signal's number asks for a saved end; NULL: never
+    const char *command;    // what began this: to be told where a signal ends it before it is saved
     const KeyTable *tables; // what the configuration was made from; a checkpoint's is read by them
     bool dry_run; // only trainer_print_plan() will follow: what does not fit is not refused
 } TrainerHooks;

@@ -226,6 +226,14 @@ static Status task_save(void *state, const char *folder, const TaskScores *score
     return s || !scores ? s : write_answers(r, r->answers);
 }
 
+/* Between the steps that come before the first update; the updates look for themselves. */
+static Status heed_signal(const SquadRun *r)
+{
+    return r->hooks.stop && *r->hooks.stop
+               ? fail(E_STOPPED, "stopped by a signal before the run began; nothing of it is saved")
+               : OK;
+}
+
 static Status open_run(SquadRun *r)
 {
     const Config *c = r->config;
@@ -234,10 +242,16 @@ static Status open_run(SquadRun *r)
     if (!s)
         s = open_model(r);
     if (!s)
+        s = heed_signal(r);
+    if (!s)
         s = open_data(r, "train_data", "max_train_samples", true, &r->train, &r->train_features);
+    if (!s)
+        s = heed_signal(r);
     if (!s && config_is_set(c, "validation_data"))
         s = open_data(r, "validation_data", "max_validation_samples", false, &r->validation,
                       &r->validation_features);
+    if (!s)
+        s = heed_signal(r);
     if (!s && !(r->params = params_new(r->device, r->dtype)))
         s = fail(E_MEMORY, "no memory for parameters");
     if (!s)
@@ -279,6 +293,8 @@ Status squad_train(const Config *c, TrainerHooks hooks, const DownloadProgress *
     hooks.dry_run = dry_run;
     SquadRun r = {.config = c, .hooks = hooks, .download = download};
 
+    bool begun = false;
+
     *results = NULL;
     read_options(&r);
     Status s = open_run(&r);
@@ -297,6 +313,9 @@ Status squad_train(const Config *c, TrainerHooks hooks, const DownloadProgress *
                            .evaluate = r.validation ? task_evaluate : NULL,
                            .save_model = task_save};
         s = trainer_open(r.device, r.params, &task, c, hooks, &r.trainer);
+        if (!s)
+            s = heed_signal(&r);
+        begun = !s;
         if (!s && dry_run)
             trainer_print_plan(r.trainer, plan);
         else if (!s)
@@ -304,6 +323,8 @@ Status squad_train(const Config *c, TrainerHooks hooks, const DownloadProgress *
         trainer_close(r.trainer);
         r.trainer = NULL;
     }
+    if (s == E_STOPPED && !begun)
+        say(&r, "to go on: %s", hooks.command);
     close_run(&r);
     return s;
 }

@@ -13,7 +13,8 @@ extern const KeyTable squad_tables[];
 
 /* Trains as the configuration says. dry_run: prints features, updates, memory and disk to `plan`
  * and stops before the first update. results: what results.json holds, freed by the caller; NULL
- * after a dry run. download may be NULL. */
+ * after a dry run. download may be NULL. E_STOPPED where a signal came; what goes on is in its
+ * sentence, or in a line of its own where nothing is saved yet. */
 MUST_CHECK Status squad_train(const Config *c, TrainerHooks hooks, const DownloadProgress *download,
                               FILE *plan, bool dry_run, char **results);
 

@@ -19,6 +19,8 @@ typedef struct Run {
     const char *folder;
     const char *keys[MOST_KEYS]; // NULL ends them
     const char *stop_at;         // a piece of a message: asks for a stop when it is said
+    bool dry_run;
+    const char *model; // a fixture; NULL: one with a head
     char *messages, *results;
     volatile sig_atomic_t stop;
     size_t room;
@@ -52,7 +54,7 @@ static Status run(Run *r)
     snprintf(fixed[0], sizeof fixed[0], "output_dir=%s", r->folder);
     snprintf(fixed[1], sizeof fixed[1], "train_data=%s", run_folder("train.jsonl"));
     snprintf(fixed[2], sizeof fixed[2], "model=%s",
-             test_source("tests/fixtures/bert-question-answering"));
+             test_source(r->model ? r->model : "tests/fixtures/bert-question-answering"));
     for (int i = 0; i < 3; i++)
         words[count++] = fixed[i];
     for (int i = 0; r->keys[i]; i++)
@@ -68,9 +70,12 @@ static Status run(Run *r)
         s = config_override(c, count, words);
     if (!s)
         s = config_check(c);
-    const TrainerHooks hooks = {.messages = messages, .stop = &r->stop, .tables = squad_tables};
+    const TrainerHooks hooks = {.messages = messages,
+                                .stop = &r->stop,
+                                .command = "cairn train this",
+                                .tables = squad_tables};
     if (!s)
-        s = squad_train(c, hooks, NULL, stdout, false, &r->results);
+        s = squad_train(c, hooks, NULL, stdout, r->dry_run, &r->results);
     config_free(c);
     fclose(messages);
     return s;
@@ -292,18 +297,39 @@ static void a_stopped_run_ends_with_the_same_bits(void)
 
 static void a_signal_cuts_an_evaluation_short(void)
 {
-    Run first = {.folder = run_folder("cut-short"),
-                 .keys = {"max_steps=2", "batch_size=2", "eval_on_start=true", validation()},
-                 .stop = SIGTERM};
+    Run first = {
+        .folder = run_folder("cut-short"),
+        .keys = {"max_steps=2", "batch_size=2", "eval_on_start=true", validation(), "resume=true"},
+        .stop_at = "the run starts afresh"};
     Run second = first;
 
-    second.stop = 0;
-    second.keys[4] = "resume=true";
+    second.stop_at = NULL;
     CHECK(run(&first) == E_STOPPED && !strstr(first.messages, "evaluation after"));
     if (CHECK_OK(run(&second)))
         CHECK(strstr(second.messages, "evaluation after update 0:"));
     run_free(&first);
     run_free(&second);
+}
+
+/* Nothing is saved before the first update: what is told is the command that was given. */
+static void a_signal_before_the_run_is_heeded(void)
+{
+    static const char *const stops[] = {
+        "model: ", "train_data: ", "validation_data: ", "weights: "};
+
+    for (int i = 0; i < 8; i++) {
+        Run r = {.folder = run_folder("not-begun"),
+                 .keys = {"max_steps=2", validation()},
+                 .stop_at = stops[i / 2],
+                 .model = "tests/fixtures/bert-encoder",
+                 .dry_run = i % 2};
+        CHECK(run(&r) == E_STOPPED && !file_exists(r.folder));
+        CHECK(strstr(status_text(), "stopped by a signal before the run began"));
+        CHECK(r.messages && strstr(r.messages, "\nto go on: cairn train this\n"));
+        const char *later = i / 2 < 3 ? strstr(r.messages, stops[i / 2 + 1]) : NULL;
+        CHECK(!later);
+        run_free(&r);
+    }
 }
 
 int main(void)
@@ -319,6 +345,7 @@ int main(void)
         RUN(frozen_weights_resume);
         RUN(a_stopped_run_ends_with_the_same_bits);
         RUN(a_signal_cuts_an_evaluation_short);
+        RUN(a_signal_before_the_run_is_heeded);
     }
     return test_result();
 }
