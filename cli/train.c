@@ -41,6 +41,8 @@ static Status train_run(const Arguments *a)
     s = recipe_line_read(a, 0, "cairn train", squad_tables, &c);
     if (!s)
         s = repeat_beside(c, arguments_at(a, 0), stderr);
+    if (!s)
+        s = loop_resolve(c);
     if (!s && arguments_flag(a, "print-config"))
         config_print(c, stdout);
     else if (!s)

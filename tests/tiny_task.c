@@ -132,7 +132,9 @@ static Status configure(const TinyRun *r, Config **out)
     Status s = config_create(out, tables);
     if (!s)
         s = config_override(*out, count, words);
-    return s ? s : config_check(*out);
+    if (!s)
+        s = config_check(*out);
+    return s ? s : loop_resolve(*out);
 }
 
 static Status print_plan(TinyRun *r, const Trainer *trainer)

@@ -24,6 +24,10 @@
 
 extern const Key loop_keys[];
 
+/* After the last layer: sets the keys whose default is another key's to say, so that the
+ * configuration, and what is printed and saved of it, has what the run uses. */
+MUST_CHECK Status loop_resolve(Config *c);
+
 typedef struct TrainerHooks {
     FILE *messages; // progress and notes; NULL: silent
     ProgressForm form;
@@ -43,7 +47,7 @@ Dtype trainer_dtype(const Config *c); // storage: of tf32 that is F32
 /* Records the model once to see which parameters are reached and whether the device can run it, lays
  * them out, cuts all updates of the run to know the largest, sizes every arena, and loads the
  * parameters. Nothing is written to disk. E_MEMORY, before any memory is touched, where all arenas
- * together exceed what the device has. */
+ * together exceed what the device has. c has been through loop_resolve(). */
 MUST_CHECK Status trainer_open(Device *d, Params *p, const Task *task, const Config *c,
                                TrainerHooks hooks, Trainer **out);
 void trainer_close(Trainer *t); // accepts NULL

@@ -44,9 +44,9 @@ const Key loop_keys[] = {
     {"adam_beta2", KEY_REAL, "0.999", .least = 0, .most = 1, .flags = KEY_BELOW | KEY_ALTERS_BITS,
      .help = "Decay of the second moment."},
     {"adam_epsilon", KEY_REAL, NULL, .least = 0, .most = 1, .flags = KEY_ABOVE | KEY_ALTERS_BITS,
-     .help = "Added to the root of the second moment; 1e-8, of bert_adam 1e-6."},
+     .help = "Added to the root of the second moment; unset: 1e-8, for bert_adam 1e-6."},
     {"bias_correction", KEY_BOOL, NULL, .flags = KEY_ALTERS_BITS,
-     .help = "Of both moments; true, of bert_adam false."},
+     .help = "Of both moments; unset: true, for bert_adam false."},
     {"weight_decay", KEY_REAL, "0", .least = 0, .most = 10, .flags = KEY_ALTERS_BITS,
      .help = "Decoupled weight decay."},
     {"weight_decay_exclude", KEY_CHOICE, "bias-norm", .choices = "bias-norm|vectors|none",
@@ -78,3 +78,15 @@ const Key loop_keys[] = {
      .help = "Look at every number that training makes and end at the first that is not finite, "
              "naming its instruction; slow, wants more memory. In f16 an overflow ends it too."},
     {0}};
+
+Status loop_resolve(Config *c)
+{
+    const bool original = config_choice(c, "optimizer") == 1;
+    Status s = OK;
+
+    if (!config_is_set(c, "adam_epsilon"))
+        s = config_set(c, "adam_epsilon", original ? "1e-6" : "1e-8", "by optimizer");
+    if (!s && !config_is_set(c, "bias_correction"))
+        s = config_set(c, "bias_correction", original ? "false" : "true", "by optimizer");
+    return s;
+}

@@ -4,6 +4,7 @@
 
 #include "kernels/ops.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -62,18 +63,11 @@ static void read_schedule(Trainer *t)
 
 static OptimizerOptions read_optimizer(const Config *c)
 {
-    const bool original = config_choice(c, "optimizer") == 1;
-    const double epsilon = config_is_set(c, "adam_epsilon") ? config_real(c, "adam_epsilon")
-                           : original                       ? 1e-6
-                                                            : 1e-8;
-
     return (OptimizerOptions){.beta1 = (float)config_real(c, "adam_beta1"),
                               .beta2 = (float)config_real(c, "adam_beta2"),
-                              .epsilon = (float)epsilon,
+                              .epsilon = (float)config_real(c, "adam_epsilon"),
                               .weight_decay = (float)config_real(c, "weight_decay"),
-                              .bias_correction = config_is_set(c, "bias_correction")
-                                                     ? config_bool(c, "bias_correction")
-                                                     : !original,
+                              .bias_correction = config_bool(c, "bias_correction"),
                               .max_grad_norm = (float)config_real(c, "max_grad_norm"),
                               .loss_scaling = trainer_dtype(c) == F16};
 }
@@ -303,6 +297,7 @@ Status trainer_open(Device *d, Params *p, const Task *task, const Config *c, Tra
 {
     Trainer *t = calloc(1, sizeof *t);
 
+    assert(config_is_set(c, "adam_epsilon") && "loop_resolve() has not been called");
     if (!t)
         return fail(E_MEMORY, "no memory for a trainer");
     t->device = d;

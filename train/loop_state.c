@@ -246,6 +246,8 @@ static Status compare_recipe(Trainer *t, const Checkpoint *c)
     if (!s)
         s = config_read_text(saved, text, strlen(text), checkpoint_path(c));
     if (!s)
+        s = loop_resolve(saved); // older versions saved null
+    if (!s)
         s = config_compare(saved, t->config);
     config_free(saved);
     return s;

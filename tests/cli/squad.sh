@@ -47,7 +47,15 @@ grep -q '^seed: 7  *# command line$' out && grep -q '^batch_size: 8  *# tiny.yam
 for recipe in squad squad-google squad-minilm; do
     run 0 train $recipe --print-config
     [[ $out == *"max_seq_length: 384"*"# $recipe:"* ]] || bad "$recipe --print-config"
+    grep -q '^adam_epsilon: 1e-[68]' out && grep -q '^bias_correction: [tf]' out ||
+        bad "$recipe --print-config: what the optimizer decides"
 done
+run 0 train tiny.yaml optimizer=bert_adam --print-config
+grep -q '^adam_epsilon: 1e-6  *# by optimizer$' out && grep -q '^bias_correction: false  *# by' out ||
+    bad "bert_adam's defaults"
+run 0 train tiny.yaml optimizer=bert_adam adam_epsilon=1e-7 bias_correction=true --print-config
+grep -q '^adam_epsilon: 1e-7  *# command' out && grep -q '^bias_correction: true  *# command' out ||
+    bad "bert_adam's defaults overrule"
 
 # Wrong usage.
 run 2 train tiny.yaml learning_rat=1
@@ -90,6 +98,8 @@ ls run/events.out.tfevents.* >/dev/null || bad "TensorBoard's events are missing
 grep -q '"BertForQuestionAnswering"' run/model/config.json || bad "architectures"
 f1=$(sed 's/.*"f1": *\([0-9.]*\).*/\1/' run/results.json)
 awk -v f1="$f1" 'BEGIN { exit !(f1 > 80) }' || bad "F1 is $f1: it has not learned"
+grep -q '^adam_epsilon: 1e-8$' run/recipe.yaml && grep -q '^bias_correction: true$' run/recipe.yaml ||
+    bad "recipe.yaml is not resolved"
 run 0 train run/recipe.yaml output_dir=again
 same run/model/model.safetensors again/model/model.safetensors
 same run/predictions.json again/predictions.json

@@ -70,6 +70,8 @@ static Status run(Run *r)
         s = config_override(c, count, words);
     if (!s)
         s = config_check(c);
+    if (!s)
+        s = loop_resolve(c);
     const TrainerHooks hooks = {.messages = messages,
                                 .stop = &r->stop,
                                 .command = "cairn train this",
