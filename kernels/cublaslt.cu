@@ -24,6 +24,7 @@ static bool find_functions(CublasLt *l)
            find(l, &l->preference_create, "cublasLtMatmulPreferenceCreate") &&
            find(l, &l->preference_destroy, "cublasLtMatmulPreferenceDestroy") &&
            find(l, &l->preference_set, "cublasLtMatmulPreferenceSetAttribute") &&
+           find(l, &l->version, "cublasLtGetVersion") &&
            find(l, &l->status_name, "cublasLtGetStatusName");
 }
 

@@ -24,6 +24,7 @@ typedef struct CublasLt {
     decltype(&cublasLtMatmulPreferenceCreate) preference_create;
     decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy;
     decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set;
+    decltype(&cublasLtGetVersion) version;
     decltype(&cublasLtGetStatusName) status_name;
 } CublasLt;
 

@@ -6,14 +6,16 @@ typedef struct GemmBody {
     Status (*make)(GemmPlan **out, Device *d, Gemm g);
     void (*free)(GemmPlan *p);
     size_t (*scratch)(const GemmPlan *p);
+    void (*describe)(Device *d, char *text, size_t room);
     void (*run)(GemmPlan *p, Stream *s, const void *a, const void *b, void *c, const void *bias,
                 void *scratch);
 } GemmBody;
 
 static const GemmBody BODY[DEVICE_KINDS] = {
-    {gemm_cpu_copies_b, gemm_cpu_make, gemm_cpu_free, gemm_cpu_scratch, gemm_cpu_run},
+    {gemm_cpu_copies_b, gemm_cpu_make, gemm_cpu_free, gemm_cpu_scratch, gemm_cpu_describe,
+     gemm_cpu_run},
     {IF_CUDA(gemm_cuda_copies_b), IF_CUDA(gemm_cuda_make), IF_CUDA(gemm_cuda_free),
-     IF_CUDA(gemm_cuda_scratch), IF_CUDA(gemm_cuda_run)},
+     IF_CUDA(gemm_cuda_scratch), IF_CUDA(gemm_cuda_describe), IF_CUDA(gemm_cuda_run)},
 };
 
 bool gemm_copies_b(Device *d, const Gemm *g)
@@ -35,6 +37,11 @@ void gemm_free(GemmPlan *p)
 size_t gemm_scratch(const GemmPlan *p)
 {
     return BODY[p->kind].scratch(p);
+}
+
+void gemm_describe(Device *d, char *text, size_t room)
+{
+    BODY[d->kind].describe(d, text, room);
 }
 
 void gemm_run(GemmPlan *p, Stream *s, const void *a, const void *b, void *c, const void *bias,

@@ -50,6 +50,10 @@ bool gemm_copies_b(Device *d, const Gemm *g);
 MUST_CHECK Status gemm_make(GemmPlan **out, Device *d, Gemm g);
 void gemm_free(GemmPlan *p); // accepts NULL
 
+/* The library that multiplies on this device: "oneDNN 3.11.3", "cuBLASLt 13.0.2"; "" where it is
+ * missing. */
+void gemm_describe(Device *d, char *text, size_t room);
+
 /* Bytes of scratch for gemm_run(), aligned to ARENA_ALIGNMENT. */
 size_t gemm_scratch(const GemmPlan *p);
 

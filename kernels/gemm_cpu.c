@@ -296,6 +296,14 @@ static bool run_piece(const GemmCpu *p, const Piece *x, const void *a, const voi
     return good;
 }
 
+void gemm_cpu_describe(Device *d, char *text, size_t room)
+{
+    const dnnl_version_t *v = dnnl_version();
+
+    (void)d;
+    snprintf(text, room, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+}
+
 void gemm_cpu_run(GemmPlan *plan, Stream *stream, const void *a, const void *b, void *c,
                   const void *bias, void *scratch)
 {

@@ -271,6 +271,14 @@ static bool aligned(const void *a, const void *b, const void *c, const void *bia
            0;
 }
 
+void gemm_cuda_describe(Device *d, char *text, size_t room)
+{
+    CublasLt *lt = nullptr;
+    const size_t v = cublaslt_open(d, &lt) ? 0 : lt->version();
+
+    snprintf(text, room, v ? "cuBLASLt %zu.%zu.%zu" : "", v / 10000, v % 10000 / 100, v % 100);
+}
+
 void gemm_cuda_run(GemmPlan *plan, Stream *stream, const void *a, const void *b, void *c,
                    const void *bias, void *scratch)
 {

@@ -67,6 +67,11 @@ size_t gemm_cuda_scratch(const GemmPlan *plan)
     return gemm_cpu_scratch(static_cast<const GemmEmulated *>(plan)->plan);
 }
 
+void gemm_cuda_describe(Device *d, char *text, size_t room)
+{
+    gemm_cpu_describe(d, text, room);
+}
+
 void gemm_cuda_run(GemmPlan *plan, Stream *s, const void *a, const void *b, void *c,
                    const void *bias, void *scratch)
 {

@@ -23,6 +23,7 @@ bool gemm_cpu_copies_b(Device *d, const Gemm *g);
 MUST_CHECK Status gemm_cpu_make(GemmPlan **out, Device *d, Gemm g);
 void gemm_cpu_free(GemmPlan *p);
 size_t gemm_cpu_scratch(const GemmPlan *p);
+void gemm_cpu_describe(Device *d, char *text, size_t room);
 void gemm_cpu_run(GemmPlan *p, Stream *s, const void *a, const void *b, void *c, const void *bias,
                   void *scratch);
 
@@ -30,6 +31,7 @@ bool gemm_cuda_copies_b(Device *d, const Gemm *g);
 MUST_CHECK Status gemm_cuda_make(GemmPlan **out, Device *d, Gemm g);
 void gemm_cuda_free(GemmPlan *p);
 size_t gemm_cuda_scratch(const GemmPlan *p);
+void gemm_cuda_describe(Device *d, char *text, size_t room);
 void gemm_cuda_run(GemmPlan *p, Stream *s, const void *a, const void *b, void *c, const void *bias,
                    void *scratch);
 

@@ -2,16 +2,20 @@
  *
  * Parameters by name, moments as they lie, the device's training scalars and counters, the position
  * in the data (the order of samples follows from seed and epoch), unfinished averages, the best
- * score and how long it has stood, the configuration. A run that was killed and resumed ends with
- * the bits of one that was not.
+ * score and how long it has stood, the configuration; and what the bits hang on besides: version,
+ * device, instruction set, threads, libraries. A run that was killed and resumed ends with the bits
+ * of one that was not; where one of these is another, a note says so.
  */
 #include "train/loop_parts.h"
 
+#include "kernels/cudnn.h"
+#include "kernels/gemm.h"
 #include "runtime/checkpoint.h"
 #include "runtime/file.h"
 #include "runtime/version.h"
 
 #include <dirent.h>
+#include <gnu/libc-version.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,13 +172,28 @@ static Status load_scores(Trainer *t, Checkpoint *c)
     return s;
 }
 
+/* What computes here and is not ours: "oneDNN 3.11.3, glibc 2.39". */
+static void describe_libraries(Device *d, char *text, size_t room)
+{
+    Status (*const describe)(Device *, char *, size_t) = IF_CUDA(cudnn_describe);
+    const char *forced = device_forced_kernel(d, attention_op.name);
+    char gemm[64], cudnn[32];
+
+    gemm_describe(d, gemm, sizeof gemm);
+    const bool has_cudnn =
+        describe && forced && !strcmp(forced, "cudnn") && describe(d, cudnn, sizeof cudnn) == OK;
+    snprintf(text, room, "%s, %s%s%sglibc %s", gemm, has_cudnn ? "cuDNN " : "",
+             has_cudnn ? cudnn : "", has_cudnn ? ", " : "", gnu_get_libc_version());
+}
+
 static Status save_attributes(Trainer *t, CheckpointWriter *w)
 {
     Number number[NUMBERS];
-    char machine[128], *recipe = NULL;
+    char machine[128], libraries[160], *recipe = NULL;
     Status s = config_to_text(t->config, &recipe);
 
     device_describe(t->device, machine, sizeof machine);
+    describe_libraries(t->device, libraries, sizeof libraries);
     list_numbers(t, number);
     for (int i = 0; i < NUMBERS && !s; i++)
         s = number[i].whole ? checkpoint_put_int(w, number[i].name, *number[i].whole)
@@ -189,6 +208,8 @@ static Status save_attributes(Trainer *t, CheckpointWriter *w)
         s = checkpoint_put_text(w, "version", version_text());
     if (!s)
         s = checkpoint_put_text(w, "device", machine);
+    if (!s)
+        s = checkpoint_put_text(w, "libraries", libraries);
     if (!s)
         s = checkpoint_put_text(w, "recipe", recipe);
     free(recipe);
@@ -253,10 +274,26 @@ static Status compare_recipe(Trainer *t, const Checkpoint *c)
     return s;
 }
 
+/* libraries: NULL in a checkpoint of a version that did not record them. */
+static void note_origin(Trainer *t, const char *version, const char *machine, const char *libraries)
+{
+    char here[128], with[160];
+
+    device_describe(t->device, here, sizeof here);
+    describe_libraries(t->device, with, sizeof with);
+    if (strcmp(here, machine) != 0 || strcmp(version, version_text()) != 0 ||
+        (libraries && strcmp(libraries, with) != 0))
+        report_note(t,
+                    "the checkpoint was made by cairn %s on %s with %s; here is %s on %s with %s: "
+                    "the bits may differ",
+                    version, machine, libraries ? libraries : "libraries that it does not name",
+                    version_text(), here, with);
+}
+
 static Status check_origin(Trainer *t, const Checkpoint *c)
 {
+    const CheckpointAttribute *libraries = checkpoint_find_attribute(c, "libraries");
     const char *format = NULL, *machine = NULL, *version = NULL;
-    char here[128];
     Status s = checkpoint_get_text(c, "format", &format);
 
     if (!s && strcmp(format, FORMAT) != 0)
@@ -268,11 +305,7 @@ static Status check_origin(Trainer *t, const Checkpoint *c)
         s = checkpoint_get_text(c, "version", &version);
     if (s)
         return s;
-    device_describe(t->device, here, sizeof here);
-    if (strcmp(here, machine) != 0 || strcmp(version, version_text()) != 0)
-        report_note(
-            t, "the checkpoint was made by cairn %s on %s; here is %s on %s: the bits may differ",
-            version, machine, version_text(), here);
+    note_origin(t, version, machine, libraries ? libraries->text : NULL);
     return compare_recipe(t, c);
 }
 

@@ -4,6 +4,7 @@
 #include "tests/test.h"
 #include "tests/tiny_task.h"
 
+#include "runtime/checkpoint.h"
 #include "runtime/file.h"
 #include "train/loop.h"
 
@@ -247,6 +248,95 @@ static void a_changed_key_names_both_values(void)
     tiny_free(&other);
 }
 
+/* Writes a checkpoint anew with another text for one attribute; NULL: without it. */
+static void alter(const char *path, const char *name, const char *text)
+{
+    Checkpoint *c = NULL;
+    CheckpointWriter *w = NULL;
+    Status s = checkpoint_open(path, &c);
+
+    if (!s)
+        s = checkpoint_create(path, &w);
+    for (int i = 0; !s && i < checkpoint_attribute_count(c); i++) {
+        const CheckpointAttribute *a = checkpoint_attribute_at(c, i);
+        const bool here = !strcmp(a->name, name);
+        if (a->kind == ATTRIBUTE_INT)
+            s = checkpoint_put_int(w, a->name, a->number);
+        else if (a->kind == ATTRIBUTE_REAL)
+            s = checkpoint_put_real(w, a->name, a->real);
+        else if (!here || text)
+            s = checkpoint_put_text(w, a->name, here ? text : a->text);
+    }
+    for (int i = 0; !s && i < checkpoint_array_count(c); i++) {
+        const StoredTensor *x = checkpoint_array_at(c, i);
+        void *bytes = malloc(x->bytes + 1);
+        s = checkpoint_get_array(c, x->name, x->dtype, x->ndim, x->dim, bytes);
+        if (!s)
+            s = checkpoint_put_array(w, x->name, x->dtype, x->ndim, x->dim, bytes);
+        free(bytes);
+    }
+    checkpoint_close(c);
+    CHECK_OK(s ? s : checkpoint_commit(w));
+}
+
+static char *attribute(const char *path, const char *name)
+{
+    Checkpoint *c = NULL;
+    const char *text = NULL;
+    char *copy = NULL;
+
+    if (CHECK_OK(checkpoint_open(path, &c)) && CHECK_OK(checkpoint_get_text(c, name, &text)))
+        copy = strdup(text);
+    checkpoint_close(c);
+    return copy;
+}
+
+/* Goes on after `alter`; returns what was said, freed by the caller. */
+static char *said_after(const TinyRun *first, const char *name, const char *text)
+{
+    char path[900];
+    TinyRun second = {.folder = first->folder, .keys = {"max_steps=2", "resume=true"}};
+
+    snprintf(path, sizeof path, "%s/checkpoints/step-2.h5", first->folder);
+    alter(path, name, text);
+    CHECK_OK(tiny_run(&second));
+    free(second.results);
+    return second.messages;
+}
+
+/* Other libraries are told; a checkpoint of a version that recorded none, or that saved null for
+ * what the optimizer decides, is gone on with. */
+static void what_made_a_checkpoint_is_told(void)
+{
+    static const char changed[] = "with oneDNN 0.0.1, glibc 2.0; here is ";
+    TinyRun first = {.folder = run_folder("origin"), .keys = {"max_steps=2"}};
+    char path[900];
+
+    CHECK_OK(tiny_run(&first));
+    snprintf(path, sizeof path, "%s/checkpoints/step-2.h5", first.folder);
+    char *libraries = attribute(path, "libraries"), *recipe = attribute(path, "recipe");
+    CHECK(libraries && !strncmp(libraries, "oneDNN ", 7) && strstr(libraries, ", glibc "));
+    char *same = said_after(&first, "libraries", libraries);
+    CHECK(strstr(same, "resumed from") && !strstr(same, "the bits may differ"));
+    char *other = said_after(&first, "libraries", "oneDNN 0.0.1, glibc 2.0");
+    CHECK(strstr(other, changed) && strstr(other, "the bits may differ"));
+    char *none = said_after(&first, "libraries", NULL);
+    CHECK(strstr(none, "resumed from") && !strstr(none, "the bits may differ"));
+    char *epsilon = recipe ? strstr(recipe, "\nadam_epsilon: 1e-8\n") : NULL;
+    if (CHECK(epsilon)) {
+        memcpy(epsilon + strlen("\nadam_epsilon: "), "null", 4);
+        char *old = said_after(&first, "recipe", recipe);
+        CHECK(strstr(old, "resumed from"));
+        free(old);
+    }
+    free(same);
+    free(other);
+    free(none);
+    free(libraries);
+    free(recipe);
+    tiny_free(&first);
+}
+
 static void another_runs_folder_is_refused(void)
 {
     TinyRun first = {.folder = run_folder("owned"), .keys = {"max_steps=2"}};
@@ -346,6 +436,7 @@ int main(int argc, char *argv[])
     RUN(a_finished_run_stays_as_it_is);
     RUN(resume_in_an_empty_folder_starts_afresh);
     RUN(a_changed_key_names_both_values);
+    RUN(what_made_a_checkpoint_is_told);
     RUN(another_runs_folder_is_refused);
     RUN(a_model_without_checkpoints_is_kept);
     RUN(old_checkpoints_go);
