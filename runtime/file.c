@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MOST_LINKS = 40 }; // as the system follows
@@ -104,11 +105,29 @@ static int standard_stream(const char *path)
     return -1;
 }
 
+/* Waits for a pipe's reader in a sleep, which a signal ends even where the program catches it. */
+static int open_special(const char *path)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int fd = -1;
+
+    while ((fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0 && errno == ENXIO) {
+        struct stat s;
+        if (stat(path, &s) != 0 || !S_ISFIFO(s.st_mode)) {
+            errno = ENXIO;
+            return -1;
+        }
+        if (nanosleep(&pause, NULL) != 0)
+            return -1;
+    }
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
+}
+
 static FILE *open_in_place(const char *path, int stream)
 {
-    if (stream < 0)
-        return fopen(path, "wb");
-    const int fd = dup(stream);
+    const int fd = stream < 0 ? open_special(path) : dup(stream);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
 
     if (!f && fd >= 0)

@@ -4,6 +4,7 @@
 #include "tests/test.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -77,6 +78,23 @@ static void a_pipe_is_written_into(void)
     fclose(reader);
 }
 
+static void note(int number)
+{
+    (void)number;
+}
+
+static void a_signal_ends_the_wait_for_a_reader(void)
+{
+    const char *path = place("lonely");
+    struct sigaction before, action = {.sa_handler = note, .sa_flags = SA_RESTART};
+
+    CHECK(mkfifo(path, 0600) == 0 && sigaction(SIGALRM, &action, &before) == 0);
+    ualarm(50000, 0);
+    CHECK(file_write(path, "", 0) == E_IO);
+    CHECK(strstr(status_text(), "lonely: cannot be written: Interrupted system call"));
+    sigaction(SIGALRM, &before, NULL);
+}
+
 /* In a child whose standard output is a file: what it wrote before stays in front. */
 static void what_standard_output_is_goes_on(void)
 {
@@ -106,6 +124,7 @@ int main(int argc, char **argv)
     RUN(a_file_is_there_when_it_is_whole);
     RUN(a_link_stays_and_its_target_is_written);
     RUN(a_pipe_is_written_into);
+    RUN(a_signal_ends_the_wait_for_a_reader);
     RUN(what_standard_output_is_goes_on);
     RUN(a_folder_is_refused);
     return test_result();
