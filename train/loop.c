@@ -190,27 +190,36 @@ static bool save_is_due(const Trainer *t)
                          : loop_seconds() - t->last_save >= SAVE_SECONDS;
 }
 
-/* The line to resume is there to be copied into a shell. */
-static const char *quote_for(const char *path)
+/* The line to resume is there to be copied into a shell: in quotes where the path needs them. */
+static char *shell_word(const char *path)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                 "0123456789_./+:,@%=-";
+    char *word = malloc(4 * strlen(path) + 3), *at = word;
 
-    return path[strspn(path, plain)] ? "'" : "";
+    if (!word || !path[strspn(path, plain)])
+        return word ? strcpy(word, path) : NULL;
+    *at++ = '\'';
+    for (; *path; path++)
+        at = stpcpy(at, *path == '\'' ? "'\\''" : (char[]){*path, '\0'});
+    strcpy(at, "'");
+    return word;
 }
 
 static Status stop_for_signal(Trainer *t)
 {
-    const char *quote = quote_for(t->output_dir);
+    char *recipe = file_path(t->output_dir, "recipe.yaml");
+    char *word = recipe ? shell_word(recipe) : NULL;
     Status s = save_state(t);
 
-    if (s)
-        return s;
-    return fail(
-        E_STOPPED,
-        "stopped by a signal after update %" PRId64 " of %" PRId64
-        "; the state is saved, and this goes on: cairn train %s%s/recipe.yaml%s resume=true",
-        t->at.update, t->updates, quote, t->output_dir, quote);
+    if (!s)
+        s = fail(E_STOPPED,
+                 "stopped by a signal after update %" PRId64 " of %" PRId64
+                 "; the state is saved, and this goes on: cairn train %s resume=true",
+                 t->at.update, t->updates, word ? word : "(its recipe.yaml)");
+    free(word);
+    free(recipe);
+    return s;
 }
 
 static Status evaluate_in_turn(Trainer *t)
