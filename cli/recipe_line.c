@@ -30,13 +30,45 @@ static Status unknown_recipe(const char *command, const char *name)
     return fail(E_USAGE, "no recipe and no file is called %s; see %s --help", name, command);
 }
 
-static Status read_recipe(Config *c, const char *command, const char *name)
+enum { RECIPE_BYTES = 1 << 20 }; // as config.h has it
+
+/* The recipe's text, freed by the caller, and what messages call it. */
+static Status recipe_text(const char *command, const char *name, char **text, size_t *bytes)
 {
     const EmbeddedFile *r = recipe_find(name);
 
-    if (r)
-        return config_read_text(c, r->text, strlen(r->text), name);
-    return file_exists(name) ? config_read(c, name) : unknown_recipe(command, name);
+    if (!r)
+        return file_exists(name) ? file_read(name, RECIPE_BYTES, text, bytes)
+                                 : unknown_recipe(command, name);
+    *text = strdup(r->text);
+    *bytes = strlen(r->text);
+    return *text ? OK : fail(E_MEMORY, "no memory for a recipe");
+}
+
+/* The task that `text` names up to white space; the first where there is no such one: its keys then
+ * say what is wrong. */
+static const TaskEntry *task_named(const char *text)
+{
+    char name[64];
+    const size_t length = strcspn(text, " \t\r\n#");
+
+    snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), text);
+    const TaskEntry *found = task_find(name);
+    return found ? found : TASKS;
+}
+
+/* Must be known before the YAML is read: it decides which keys there are. */
+static const TaskEntry *task_choose(const Arguments *a, int first, const char *text)
+{
+    for (int i = first; i < arguments_count(a); i++)
+        if (!strncmp(arguments_at(a, i), "task=", 5))
+            return task_named(arguments_at(a, i) + 5);
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (!strncmp(line, "task:", 5))
+            return task_named(line + 5 + strspn(line + 5, " \t"));
+    }
+    return TASKS;
 }
 
 static Status read_words(Config *c, const Arguments *a, int first)
@@ -56,22 +88,29 @@ static Status read_words(Config *c, const Arguments *a, int first)
     return s;
 }
 
-Status recipe_line_read(const Arguments *a, int first, const char *command, const KeyTable tables[],
+Status recipe_line_read(const Arguments *a, int first, const char *command, const TaskEntry **task,
                         Config **out)
 {
+    const char *name = arguments_at(a, first);
+    char *text = NULL;
+    size_t bytes = 0;
     Config *c = NULL;
-    Status s = OK;
 
     *out = NULL;
     if (arguments_count(a) <= first)
         return fail(E_USAGE, "no recipe is named; see %s --help", command);
-    s = config_create(&c, tables);
+    Status s = recipe_text(command, name, &text, &bytes);
+    if (!s) {
+        *task = task_choose(a, first + 1, text);
+        s = config_create(&c, (*task)->tables);
+    }
     if (!s)
-        s = read_recipe(c, command, arguments_at(a, first));
+        s = config_read_text(c, text, bytes, name);
     if (!s)
         s = read_words(c, a, first + 1);
     if (!s)
         s = config_check(c);
+    free(text);
     if (s) {
         config_free(c);
         return s;

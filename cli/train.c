@@ -1,17 +1,16 @@
 /* train.c - `cairn train`: a recipe, key=value overrides, and a trained model. */
 #include "cli/command.h"
 #include "cli/download_bar.h"
+#include "cli/recipe_keys.h"
 #include "cli/recipe_line.h"
 #include "cli/repeat.h"
 #include "cli/signals.h"
-
-#include "train/squad.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static Status run(const Arguments *a, const Config *c, bool dry_run)
+static Status run(const Arguments *a, const TaskEntry *task, const Config *c, bool dry_run)
 {
     DownloadBar bar;
     char *results = NULL;
@@ -19,8 +18,8 @@ static Status run(const Arguments *a, const Config *c, bool dry_run)
 
     download_bar_open(&bar);
     const TrainerHooks hooks = {
-        .messages = stderr, .stop = signals_flag(), .command = command, .tables = squad_tables};
-    Status s = squad_train(c, hooks, &bar.progress, stdout, dry_run, &results);
+        .messages = stderr, .stop = signals_flag(), .command = command, .tables = task->tables};
+    Status s = task->train(c, hooks, &bar.progress, stdout, dry_run, &results);
     download_bar_close(&bar);
     free(command);
     if (!s && results)
@@ -31,14 +30,15 @@ static Status run(const Arguments *a, const Config *c, bool dry_run)
 
 static Status train_run(const Arguments *a)
 {
+    const TaskEntry *task = NULL;
     Config *c = NULL;
     Status s = OK;
 
     if (arguments_flag(a, "keys") || arguments_flag(a, "reference")) {
-        (arguments_flag(a, "keys") ? config_help : config_reference)(stdout, squad_tables);
+        (arguments_flag(a, "keys") ? recipe_keys_help : recipe_keys_reference)(stdout);
         return OK;
     }
-    s = recipe_line_read(a, 0, "cairn train", squad_tables, &c);
+    s = recipe_line_read(a, 0, "cairn train", &task, &c);
     if (!s)
         s = repeat_beside(c, arguments_at(a, 0), stderr);
     if (!s)
@@ -46,7 +46,7 @@ static Status train_run(const Arguments *a)
     if (!s && arguments_flag(a, "print-config"))
         config_print(c, stdout);
     else if (!s)
-        s = run(a, c, arguments_flag(a, "dry-run"));
+        s = run(a, task, c, arguments_flag(a, "dry-run"));
     config_free(c);
     return s;
 }

@@ -41,12 +41,14 @@ static void add_bounds(const Key *k, char *text, size_t room)
 
     if (k->least == 0 && k->most == 0)
         return;
+    const int precision = k->type == KEY_INT ? 17 : 10; // 2^53 and below in full, 0.1 as 0.1
     if (low && high)
-        snprintf(text + n, room - n, " %s %.10g and %s %.10g", above, k->least, below, k->most);
+        snprintf(text + n, room - n, " %s %.*g and %s %.*g", above, precision, k->least, below,
+                 precision, k->most);
     else if (low)
-        snprintf(text + n, room - n, " %s %.10g", above, k->least);
+        snprintf(text + n, room - n, " %s %.*g", above, precision, k->least);
     else if (high)
-        snprintf(text + n, room - n, " %s %.10g", below, k->most);
+        snprintf(text + n, room - n, " %s %.*g", below, precision, k->most);
 }
 
 void key_expects(const Key *k, char *text, size_t room)

@@ -1,8 +1,10 @@
 /* squad_keys.c - the keys of the recipe squad. */
 #include "train/squad.h"
 
+#include "train/tasks.h"
+
 const Key squad_keys[] = {
-    {"task", KEY_CHOICE, "squad", .choices = "squad", .flags = KEY_ALTERS_BITS,
+    {"task", KEY_CHOICE, "squad", .choices = task_names + 1, .flags = KEY_ALTERS_BITS,
      .help = "What is trained: question answering about passages."},
     {"model", KEY_TEXT, NULL, .flags = KEY_REQUIRED | KEY_ALTERS_BITS,
      .help = "A folder, a name of `cairn data list`, or a hub id owner/name[@revision]."},
@@ -11,7 +13,8 @@ const Key squad_keys[] = {
     {"validation_data", KEY_TEXT, NULL,
      .help = "The same, to evaluate on; unset: nothing is evaluated."},
     {"features", KEY_CHOICE, "huggingface", .choices = "huggingface|google",
-     .flags = KEY_ALTERS_BITS, .help = "Whose meaning of windows, answers and n-best: see docs."},
+     .flags = KEY_ALTERS_BITS,
+     .help = "Whose meaning of windows, answers and n-best: docs/squad.md, How it computes."},
     {"max_seq_length", KEY_INT, "384", .least = 8, .most = 1 << 20, .flags = KEY_ALTERS_BITS,
      .help = "Most tokens of a window, question and special tokens included."},
     {"doc_stride", KEY_INT, "128", .least = 0, .most = 1 << 20, .flags = KEY_ALTERS_BITS,

@@ -74,6 +74,11 @@ do_eval validation_data
 overwrite_output_dir name another output_dir
 preprocessing_num_workers leave it out
 END
+run 2 train tiny.yaml task=translate
+[[ $err == "cairn train: command line: task: expected one of squad, found translate" ]] || bad "task="
+sed 's/^task: .*/task: translate/' tiny.yaml >other.yaml
+run 2 train other.yaml
+[[ $err == "cairn train: other.yaml:1: task: expected one of squad, found translate" ]] || bad "task:"
 run 2 train squadd
 [[ $err == *"squadd; did you mean squad?" ]] || bad "a misspelt recipe"
 run 2 train tiny.yaml epochs
