@@ -126,9 +126,12 @@ Status arguments_parse(const Command *c, int argc, char *const argv[], Arguments
     a->command = c;
     *help = asks_for_help(c, argc, argv);
     Status s = *help ? OK : take_all(a, argc, argv);
-    if (!s && !*help && (a->count < c->least || a->count > c->most))
-        s = fail(E_USAGE, "%s argument; usage: cairn %s %s",
-                 a->count < c->least ? "a missing" : "an extra", c->name, c->synopsis);
+    if (!s && !*help && (a->count < c->least || a->count > c->most)) {
+        const char *what = a->count < c->least ? "a missing" : "an extra";
+        const bool line = !strchr(c->synopsis, '\n') && *c->synopsis; // a message is one
+        s = line ? fail(E_USAGE, "%s argument; usage: cairn %s %s", what, c->name, c->synopsis)
+                 : fail(E_USAGE, "%s argument; see cairn %s --help", what, c->name);
+    }
     if (s) {
         arguments_free(a);
         return s;

@@ -44,7 +44,7 @@ static Status read_question(const Arguments *a, Squad **out)
         bytes--;
     const char *name = standard ? "standard input" : path;
     const char *zero = s ? NULL : memchr(text, '\0', bytes);
-    if (!s && bytes == 0)
+    if (!s && strspn(text, " \t\r\n") >= bytes)
         s = fail(E_FORMAT, "%s: the passage is empty", name);
     if (!s && zero)
         s = fail(E_FORMAT, "%s: byte %zu of the passage is zero, expected text in UTF-8", name,

@@ -125,6 +125,9 @@ static Status data_run(const Arguments *a)
     static const char *const WHAT[] = {"list", "fetch", "show", NULL};
     const char *what = arguments_at(a, 0), *near;
 
+    for (const Option *o = data_show_options; o->name && strcmp(what, "show") != 0; o++)
+        if (arguments_given(a, o->name))
+            return fail(E_USAGE, "--%s is of cairn data show, not of %s", o->name, what);
     if (!strcmp(what, "list"))
         return data_list(a);
     if (!strcmp(what, "fetch"))
@@ -132,8 +135,9 @@ static Status data_run(const Arguments *a)
     if (!strcmp(what, "show"))
         return data_show(a);
     near = nearest_name(what, WHAT);
-    return fail(E_USAGE, "unknown '%s'; %s%s", what,
-                near ? "did you mean " : "expected list, fetch or show", near ? near : "");
+    return fail(E_USAGE, "unknown '%s'; %s%s%s", what,
+                near ? "did you mean " : "expected list, fetch or show", near ? near : "",
+                near ? "?" : "");
 }
 
 const Command data_command = {

@@ -389,6 +389,7 @@ static void answers_point(Squad *s)
 Status squad_parse(const char *name, const void *bytes, size_t count, Squad **out)
 {
     Reading r = {.at = {.file = name}, .text_room = count + strlen(name) + 2};
+    const size_t mark = count >= 3 && !memcmp(bytes, "\xEF\xBB\xBF", 3) ? 3 : 0; // of UTF-8
     Status s = OK;
 
     r.squad = calloc(1, sizeof *r.squad);
@@ -398,7 +399,7 @@ Status squad_parse(const char *name, const void *bytes, size_t count, Squad **ou
     }
     r.squad->name = text_copy(&r, name, strlen(name));
     r.squad->hash = text_hash(bytes, count, 0);
-    s = forms_add(&r, bytes, count);
+    s = forms_add(&r, (const char *)bytes + mark, count - mark);
     if (!s && !r.squad->count)
         s = fail(E_FORMAT, "%s: expected questions, found none", name);
     free(r.ids);

@@ -60,7 +60,7 @@ typedef struct Squad {
  * answers, no question at all. Where an answer lies is not looked at here. At most 1 GiB. */
 MUST_CHECK Status squad_read(const char *path, Squad **out);
 
-/* The same from memory; `name` stands for the file in messages. */
+/* The same from memory; `name` stands for the file in messages. A byte order mark is passed over. */
 MUST_CHECK Status squad_parse(const char *name, const void *bytes, size_t count, Squad **out);
 
 void squad_free(Squad *s); // accepts NULL

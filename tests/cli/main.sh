@@ -13,7 +13,14 @@ run 2 docter
 run 2 xyzzyx
 [[ -z $out && $err == "cairn: unknown command 'xyzzyx'; see cairn --help" ]] || bad "unknown"
 run 2 doctor now
-[[ -z $out && $err == "cairn doctor: an extra argument; usage: cairn doctor"* ]] || bad "extra"
+[[ -z $out && $err == "cairn doctor: an extra argument; see cairn doctor --help" ]] || bad "extra"
+run 2 bench one two
+[[ $(wc -l <"$top/err") = 1 && $err == "cairn bench: an extra argument; see cairn bench --help" ]] ||
+    bad "extra, of a usage of several lines"
+run 2 data lst
+[[ $err == "cairn data: unknown 'lst'; did you mean list?" ]] || bad "data lst"
+run 2 data list --window 3
+[[ -z $out && $err == "cairn data: --window is of cairn data show, not of list" ]] || bad "data list --window"
 run 2 doctor --jsn
 [[ -z $out && $err == "cairn doctor: unknown option --jsn; see cairn doctor --help" ]] ||
     bad "unknown option"

@@ -131,6 +131,8 @@ refuse 1 "bad.txt: byte 8 of the passage is zero, expected text in UTF-8" ask mo
     --question "Who?"
 : >bad.txt
 refuse 1 "bad.txt: the passage is empty" ask model --passage bad.txt --question "Who?"
+printf ' \n\t \n' >bad.txt
+refuse 1 "bad.txt: the passage is empty" ask model --passage bad.txt --question "Who?"
 refuse 1 "absent.txt: No such file or directory" ask model --passage absent.txt --question "Who?"
 refuse 1 "*UTF-8*" ask model --passage passage.txt --question $'Wh\xff?'
 refuse 2 "--question is empty" ask model --passage passage.txt --question " "

@@ -79,6 +79,19 @@ static void reads_a_row_a_line(void)
 #define ROW(rest) \
     "{\"data\": [{\"id\": \"q7\", \"question\": \"Q\", \"context\": \"A dog.\"" rest "}]}"
 
+static void passes_over_a_byte_order_mark(void)
+{
+    Squad *s = parsed("\uFEFF{\"data\": [{\"id\": \"a\", \"context\": \"A dog.\", "
+                      "\"question\": \"Q\"}]}");
+
+    CHECK(s && s->count == 1);
+    squad_free(s);
+    s = parsed("\uFEFF{\"id\": \"a\", \"context\": \"A dog.\", \"question\": \"Q\"}\n"
+               "{\"id\": \"b\", \"context\": \"A dog.\", \"question\": \"Q\"}\n");
+    CHECK(s && s->count == 2);
+    squad_free(s);
+}
+
 static void says_what_is_wrong(void)
 {
     refuses("", "f.json: line 1, column 0: not the JSON that was expected: '[' or '{' expected "
@@ -233,6 +246,7 @@ int main(void)
     RUN(reads_nested);
     RUN(reads_rows_and_shares_passages);
     RUN(reads_a_row_a_line);
+    RUN(passes_over_a_byte_order_mark);
     RUN(says_what_is_wrong);
     RUN(checks_where_answers_lie);
     RUN(unpacks_gzip);
