@@ -111,6 +111,7 @@ const Command ask_command = {
     .summary = "answer one question about a passage",
     .synopsis = "MODEL_DIR --passage FILE|- --question TEXT [--json]",
     .details =
+        "MODEL_DIR may also be a name of `cairn data list` or a hub id owner/name[@revision].\n"
         "Prints the answer, its probability and where it stands: characters from the start of "
         "the\npassage, the end not included.",
     .example = "cairn ask runs/squad/model --passage article.txt --question 'Who wrote it?'",

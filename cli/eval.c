@@ -55,7 +55,9 @@ const Command eval_command = {
     .name = "eval",
     .summary = "answer a file of questions and score the answers",
     .synopsis = "squad MODEL_DIR --data FILE",
-    .details = "Prints what `cairn score squad` prints: one JSON object by the official metric.",
+    .details =
+        "MODEL_DIR may also be a name of `cairn data list` or a hub id owner/name[@revision].\n"
+        "Prints what `cairn score squad` prints: one JSON object by the official metric.",
     .example = "cairn eval squad runs/squad/model --data dev-v1.1.json",
     .options = OPTIONS,
     .least = 2,
