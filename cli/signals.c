@@ -20,12 +20,6 @@ void signals_catch(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-void signals_release(void)
-{
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-}
-
 const volatile sig_atomic_t *signals_flag(void)
 {
     return &caught;

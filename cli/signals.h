@@ -11,9 +11,6 @@
 
 void signals_catch(void);
 
-/* From now on the first one kills again. */
-void signals_release(void);
-
 /* 0 until a signal came, then its number; for code below that is handed the place to look. */
 const volatile sig_atomic_t *signals_flag(void);
 

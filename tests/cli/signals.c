@@ -42,21 +42,6 @@ static void the_second_signal_kills(void)
     CHECK(WIFSIGNALED(other) && WTERMSIG(other) == SIGTERM);
 }
 
-static void after_release_the_first_kills(void)
-{
-    const pid_t child = fork();
-    int status = -1;
-
-    if (child == 0) {
-        signals_catch();
-        signals_release();
-        raise(SIGINT);
-        _exit(1);
-    }
-    CHECK(child > 0 && waitpid(child, &status, 0) == child);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
-}
-
 static void without_a_signal_there_is_none(void)
 {
     CHECK(*signals_flag() == 0);
@@ -67,7 +52,6 @@ int main(void)
 {
     RUN(the_first_signal_sets_the_exit_code);
     RUN(the_second_signal_kills);
-    RUN(after_release_the_first_kills);
     RUN(without_a_signal_there_is_none);
     return test_result();
 }
