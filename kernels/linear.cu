@@ -30,6 +30,7 @@ struct Slice {
     float *sums;    // [slices, O] or NULL
     int64_t N, O;
     Activation act;
+    unsigned across; // blocks of a slice, one after the other: a grid's y would end at 65535 slices
 };
 
 /* SIZE columns of one row of du as F32, kept in du where there is an activation. */
@@ -65,8 +66,8 @@ static __global__ void slice_kernel(Slice<T> s)
 {
     __shared__ float part[ROW_GROUPS][WARP * MOST_PACK];
     const int lane = threadIdx.x % WARP, group = threadIdx.x / WARP;
-    const int64_t column = ((int64_t)blockIdx.x * WARP + lane) * SIZE;
-    const int64_t start = (int64_t)blockIdx.y * SLICE_ROWS;
+    const int64_t column = ((int64_t)(blockIdx.x % s.across) * WARP + lane) * SIZE;
+    const int64_t slice = blockIdx.x / s.across, start = slice * SLICE_ROWS;
     const int64_t stop = start + SLICE_ROWS < s.N ? start + SLICE_ROWS : s.N;
     float sum[SIZE], du[SIZE];
 
@@ -94,7 +95,7 @@ static __global__ void slice_kernel(Slice<T> s)
 #pragma unroll
         for (int g = 0; g < ROW_GROUPS; g++)
             total += part[g][i * WARP + lane];
-        s.sums[(int64_t)blockIdx.y * s.O + column + i] = total;
+        s.sums[slice * s.O + column + i] = total;
     }
 }
 
@@ -163,18 +164,14 @@ static void slice_rows(const Call *c, void *du, float *sums)
     with_type(dy->dtype, [&](auto zero) {
         typedef decltype(zero) T;
         const int SIZE = Pack<T>::SIZE;
-        const Slice<T> s = {
-            data<const T>(dy),   dy->stride, data<const T>(u), static_cast<T *>(du), sums, N, O,
-            linear_activation(c)};
         const bool packs = O % SIZE == 0 && dy->stride % SIZE == 0 &&
                            reinterpret_cast<uintptr_t>(dy->data) % 16 == 0;
-        if (packs)
-            LAUNCH((slice_kernel<T, Pack<T>::SIZE>),
-                   dim3(blocks_for(O, WARP * SIZE), (unsigned)linear_slices(N)), THREADS, 0,
-                   call_stream(c), s);
-        else
-            LAUNCH((slice_kernel<T, 1>), dim3(blocks_for(O, WARP), (unsigned)linear_slices(N)),
-                   THREADS, 0, call_stream(c), s);
+        const unsigned across = blocks_for(O, packs ? WARP * SIZE : WARP);
+        const Slice<T> s = {
+            data<const T>(dy),    dy->stride, data<const T>(u), static_cast<T *>(du), sums, N, O,
+            linear_activation(c), across};
+        LAUNCH((packs ? slice_kernel<T, Pack<T>::SIZE> : slice_kernel<T, 1>),
+               across * (unsigned)linear_slices(N), THREADS, 0, call_stream(c), s);
     });
 }
 
