@@ -104,8 +104,9 @@ if(CAIRN_WITH_CUDA AND NOT CAIRN_EMULATED)
     list(APPEND operators "OP(${name})")
   endforeach()
 endif()
-# each kernel that attention chooses among; what a kernel's fault says; the instructions of sm80.cuh
-list(APPEND operators "OP(attention_kernels)" "OP(faults)" "OP(sm80)")
+# each kernel that attention, rnn, lstm and gru choose among; what a kernel's fault says; the
+# instructions of sm80.cuh
+list(APPEND operators "OP(attention_kernels)" "OP(recurrent_kernels)" "OP(faults)" "OP(sm80)")
 # kernels called cudnn: on the emulated device against a fake of it, found before any other
 list(APPEND operators "OP(cudnn)")
 if(CAIRN_EMULATED AND CAIRN_WITH_CUDNN)

@@ -1,4 +1,4 @@
-/* recurrent.cu - rnn, lstm and gru on a GPU: plan, scratch, ranks; see recurrent.cuh. */
+/* recurrent.cu - rnn, lstm and gru on a GPU: which kernel runs, plan, scratch, ranks; recurrent.cuh. */
 #include "kernels/recurrent.cuh"
 
 #include <stdlib.h>
@@ -6,29 +6,104 @@
 
 enum { RANK_THREADS = 128 };
 
-static const uint32_t FLOATS = 1u << F32 | 1u << BF16 | 1u << F16;
+static Status resident_can_run(Call *c, RecurrentCuda *p)
+{
+    return c->pass == FORWARD ? recurrent_forward_fits(c, p) : recurrent_backward_fits(c, p);
+}
+
+static Status cudnn_can_run(Call *c, RecurrentCuda *p)
+{
+    return recurrent_cudnn_prepare(c, &p->cudnn);
+}
+
+enum { CUDNN = 2 }; // its place; rnn has those before it
+
+/* Which kernel runs a pass: the first that can, unless one is forced by name. */
+static const RecurrentKernel recurrent_kernels[] = {
+    {"resident", "where w_hh fits in shared memory", false, resident_can_run,
+     recurrent_forward_resident, recurrent_backward_resident},
+    {"steps", "", false, nullptr, recurrent_forward_steps, recurrent_backward_steps},
+    {"cudnn", "by name alone", true, cudnn_can_run, recurrent_cudnn_forward,
+     recurrent_cudnn_backward},
+};
 
 bool recurrent_kernels_cuda(int i, OpKernel *out)
 {
-    static const OpKernel KERNELS[] = {{"f32", 80, 0, FLOATS, ""},
-                                       {"cudnn", 80, 0, FLOATS, "by name alone"}};
-    const bool there = i < (int)(sizeof KERNELS / sizeof *KERNELS);
+    if (i > CUDNN)
+        return false;
+    *out = OpKernel{recurrent_kernels[i].name, 80, 0, 1u << F32 | 1u << BF16 | 1u << F16, ""};
+    snprintf(out->sizes, sizeof out->sizes, "%s", recurrent_kernels[i].sizes);
+    return true;
+}
 
-    if (there)
-        *out = KERNELS[i];
-    return there;
+bool rnn_kernels_cuda(int i, OpKernel *out)
+{
+    return i < CUDNN && recurrent_kernels_cuda(i, out);
 }
 
 const char *recurrent_chosen_cuda(const Call *c)
 {
-    return static_cast<const RecurrentCuda *>(c->plan)->cudnn ? "cudnn" : "f32";
+    return static_cast<const RecurrentCuda *>(c->plan)->kernel->name;
 }
 
 bool recurrent_cudnn_forced(const Call *c)
 {
     const char *name = device_forced_kernel(c->device, c->op->name);
     return recurrent_args(c)->kind != RNN && c->device->kind == DEVICE_CUDA && name &&
-           !strcmp(name, "cudnn");
+           !strcmp(name, recurrent_kernels[CUDNN].name);
+}
+
+/* p->kernel and, of that kernel, p->resident or p->cudnn. */
+static Status choose(Call *c, RecurrentCuda *p)
+{
+    const char *forced = device_forced_kernel(c->device, c->op->name);
+    const int count = recurrent_args(c)->kind == RNN ? CUDNN : CUDNN + 1;
+    char names[64] = "";
+
+    for (int i = 0; i < count; i++) {
+        const RecurrentKernel *k = &recurrent_kernels[i];
+        if (forced ? strcmp(forced, k->name) != 0 : k->by_name)
+            continue;
+        const Status s = k->can_run ? k->can_run(c, p) : OK;
+        p->kernel = k;
+        if (forced || !s)
+            return s;
+    }
+    for (int i = 0; i < count; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
+                 recurrent_kernels[i].name);
+    return fail(E_CONFIG, "kernel.%s: %s is not one of %s", c->op->name, forced, names);
+}
+
+Status recurrent_resident_fits(const Call *c, const void *kernel, int threads, size_t bytes,
+                               unsigned units, unsigned ranks, Resident *out)
+{
+    const char *op = c->op->name, *pass = c->pass == FORWARD ? "forward" : "backward";
+    const long long H = tensor_columns(c->in[W_HH]), D = recurrent_args(c)->directions;
+    const int card = c->device->index;
+    int most = 0, cooperative = 0, processors = 0, each = 0;
+
+    if (cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, card) ||
+        cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, card) ||
+        cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, card))
+        return fail(E_DEVICE, "device %s: does not say what it can", c->device->name);
+    *out = Resident{0, bytes, most};
+    if (bytes > (size_t)most)
+        return fail(E_DEVICE,
+                    "%s kernel resident: %lld units in %s want %zu bytes of shared memory a block "
+                    "%s, the card has %d; leave kernel.%s out and Cairn chooses one that can",
+                    op, H, dtype_name(c->in[W_HH]->dtype), bytes, pass, most, op);
+    resident_allow(kernel, *out);
+    if (cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, threads, bytes))
+        return fail(E_DEVICE, "device %s: does not say how many blocks it holds", c->device->name);
+    const long long room = cooperative ? (long long)each * processors : 0, want = units * D;
+    if (room < want)
+        return fail(E_DEVICE,
+                    "%s kernel resident: %lld units in %lld directions want %lld blocks at once "
+                    "%s, the card holds %lld; leave kernel.%s out and Cairn chooses one that can",
+                    op, H, D, want, pass, room, op);
+    out->ranks = room / want < ranks ? (unsigned)(room / want) : ranks;
+    return OK;
 }
 
 static Status plan_products(Call *c, const RecurrentShape *s, RecurrentCuda *p)
@@ -95,18 +170,14 @@ Status recurrent_prepare_cuda(Call *c)
     if (!p)
         return fail(E_MEMORY, "%s: no memory for its plan", c->op->name);
     c->plan = p;
-    if (recurrent_cudnn_forced(c))
-        return recurrent_cudnn_prepare(c, &p->cudnn);
     const RecurrentShape s = recurrent_shape_of(c);
-    const Status status = s.N == 0 ? OK : plan_products(c, &s, p);
-    if (status)
+    Status status = choose(c, p);
+    if (status || p->cudnn)
         return status;
-    lay_out_scratch(c, &s, p);
-    if (c->pass == FORWARD)
-        recurrent_choose_forward(c, &s);
-    else
-        recurrent_choose_backward(c, &s);
-    return OK;
+    status = s.N == 0 ? OK : plan_products(c, &s, p);
+    if (!status)
+        lay_out_scratch(c, &s, p);
+    return status;
 }
 
 void recurrent_release_cuda(Call *c)
@@ -144,4 +215,14 @@ void recurrent_rank_cuda(const Call *c, const RecurrentShape *s)
 
     LAUNCH(rank_kernel, blocks_for(s->B, RANK_THREADS), RANK_THREADS, 0, call_stream(c),
            data<const int32_t>(c->in[OFFSETS]), scratch_at<int32_t>(c, p->order), s->B);
+}
+
+void recurrent_forward_cuda(Call *c)
+{
+    static_cast<const RecurrentCuda *>(c->plan)->kernel->forward(c);
+}
+
+void recurrent_backward_cuda(Call *c)
+{
+    static_cast<const RecurrentCuda *>(c->plan)->kernel->backward(c);
 }

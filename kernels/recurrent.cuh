@@ -1,17 +1,18 @@
 /* recurrent.cuh - what the CUDA twins of rnn, lstm and gru share. Formulas: recurrent.h.
  *
- *   recurrent.cu             plan, scratch, ranks, the products over all rows
- *   recurrent_forward.cu     one kernel a step: h w_hh and the cells
- *   recurrent_backward.cu    one kernel a step: dgates w_hh and the cells' gradients
- *   recurrent_cudnn.cu       all of it by cuDNN, where that is forced
+ *   recurrent.cu                      which kernel runs, plan, scratch, ranks
+ *   recurrent_forward.cu              h w_hh and the cells
+ *   recurrent_backward.cu             dgates w_hh and the cells' gradients
+ *   recurrent_backward_products.cu    after it: gradients of weights, biases and x over all rows
+ *   recurrent_cudnn.cu                all of it by cuDNN, where that is forced
  *
  * As on the CPU the sequences are ranked by length, longest first, and states lie in the order of
  * ranks, so that a step concerns the first of them; blocks of later ones leave at once. The list of
  * launches depends on the bucket alone and is captured into a graph with everything else.
  *
- * Where the card and the shape allow it, one cooperative launch takes all steps: each block keeps its
- * part of w_hh in shared memory, and the blocks of the same ranks wait for each other after a step.
- * It computes the same sums in the same order. blocks_resident() decides.
+ * The kernel `steps` is launched once a step. `resident` takes all steps in one cooperative launch:
+ * each block keeps its part of w_hh in shared memory, in the type it has, and the blocks of the same
+ * ranks wait for each other after a step. It computes the same sums in the same order: the same bits.
  */
 #ifndef KERNELS_RECURRENT_CUH
 #define KERNELS_RECURRENT_CUH
@@ -19,7 +20,25 @@
 #include "kernels/gpu.cuh"
 #include "kernels/recurrent.h"
 
-/* Where things lie in scratch, in bytes; a region that is not used has no bytes. */
+/* How the kernel `resident` is launched. */
+struct Resident {
+    unsigned ranks;  // blocks of ranks that are on the card at once
+    size_t bytes;    // of shared memory of a block
+    int most_shared; // that a block may have on this card
+};
+
+struct RecurrentCuda;
+
+/* One of the kernels that a pass chooses among; the table is in recurrent.cu. */
+struct RecurrentKernel {
+    const char *name, *sizes;                     // sizes: for listings
+    bool by_name;                                 // only forced, never chosen
+    Status (*can_run)(Call *c, RecurrentCuda *p); // or why not and what to do; NULL: always
+    void (*forward)(Call *c);
+    void (*backward)(Call *c);
+};
+
+/* The plan of a call. Where things lie in scratch, in bytes; a region that is not used has no bytes. */
 struct RecurrentCuda {
     GemmPlan *gates, *dx, *dw_ih, *dw_hh;
     size_t order;    // I32 [B], sequences by rank
@@ -32,7 +51,8 @@ struct RecurrentCuda {
     size_t arrived;  // U32 [D, B]: how often blocks of these ranks have come to the end of a step
     size_t products;
     RecurrentCudnn *cudnn; // NULL: the kernels here; else nothing else is used
-    int resident; // blocks of ranks of the kernel that keeps w_hh on chip; 0: one launch a step
+    const RecurrentKernel *kernel;
+    Resident resident; // of the kernel of that name
 };
 
 enum { RECURRENT_SLICE = 256 }; // rows of a slice of the gradients of biases
@@ -43,34 +63,39 @@ static inline T *scratch_at(const Call *c, size_t at)
     return reinterpret_cast<T *>(static_cast<char *>(c->scratch) + at);
 }
 
-/* Which kernel: sets plan->resident, once scratch has been laid out. */
-void recurrent_choose_forward(Call *c, const RecurrentShape *s);
-void recurrent_choose_backward(Call *c, const RecurrentShape *s);
+/* For the table. _fits: OK and plan->resident, or why not and what to do. */
+MUST_CHECK Status recurrent_forward_fits(const Call *c, RecurrentCuda *p);
+MUST_CHECK Status recurrent_backward_fits(const Call *c, RecurrentCuda *p);
+void recurrent_forward_resident(Call *c);
+void recurrent_backward_resident(Call *c);
+void recurrent_forward_steps(Call *c);
+void recurrent_backward_steps(Call *c);
+
+/* What follows from the gradients of the gates: those of biases, x, w_ih and w_hh. */
+void recurrent_products_cuda(const Call *c, const RecurrentShape *s);
 
 /* order[rank] = sequence. */
 void recurrent_rank_cuda(const Call *c, const RecurrentShape *s);
 
-/* How many blocks of ranks can be resident at once, each with `columns` blocks beside it, and their
- * part of w_hh in shared memory; 0: the card cannot, or the shape does not fit. */
-template <typename... P>
-static inline int blocks_resident(void (*kernel)(P...), int threads, size_t bytes, unsigned columns,
-                                  unsigned rows)
-{
-    int device = 0, most = 0, cooperative = 0, processors = 0, each = 0;
+/* Whether blocks of a kernel with `bytes` of shared memory can all be on the card at once: `units` of
+ * them for the same ranks in each direction, and that up to `ranks` times. OK and *out, or E_DEVICE
+ * says why not and what to do. */
+MUST_CHECK Status recurrent_resident_fits(const Call *c, const void *kernel, int threads,
+                                          size_t bytes, unsigned units, unsigned ranks,
+                                          Resident *out);
 
-    if (cudaGetDevice(&device) != cudaSuccess ||
-        cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) !=
-            cudaSuccess ||
-        cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device) != cudaSuccess ||
-        cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess)
-        return 0;
-    if (!cooperative || bytes > (size_t)most ||
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes) !=
-            cudaSuccess ||
-        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, threads, bytes) != cudaSuccess)
-        return 0;
-    const unsigned fit = (unsigned)(each * processors) / columns;
-    return (int)(fit < rows ? fit : rows);
+/* Before every launch, since instructions of other sizes launch the same kernel; and to the card's
+ * limit, so that none lowers what another wants that has been recorded and not yet replayed. */
+static inline void resident_allow(const void *kernel, Resident r)
+{
+    (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, r.most_shared);
+}
+
+/* Blocks of `rows` ranks in a grid's y, which ends at 65535: a block goes on to the ranks behind. */
+static inline unsigned rank_blocks(int64_t B, int64_t rows)
+{
+    const unsigned all = blocks_for(B, rows);
+    return all < 65535 ? all : 65535;
 }
 
 /* Waits until the `count`th block has come here; all threads call it. What blocks wrote before is
@@ -96,6 +121,11 @@ struct Sequences {
     __device__ __forceinline__ int64_t length(int64_t rank) const
     {
         return rank < B ? offsets[order[rank] + 1] - offsets[order[rank]] : 0;
+    }
+    /* Where the sequence of state d * B + rank has its own. */
+    __device__ __forceinline__ int64_t place(int64_t state) const
+    {
+        return state / B * B + order[state % B];
     }
     /* The row where it is at step t, in the order of direction d. */
     __device__ __forceinline__ int64_t row(int64_t rank, int64_t d, int64_t t) const
@@ -136,29 +166,38 @@ static __device__ __forceinline__ void store_four(float *p, float4 x)
 {
     *reinterpret_cast<float4 *>(p) = x;
 }
+template <typename T>
+static __device__ __forceinline__ void store_four(T *p, float4 x)
+{
+    uint2 raw;
+    T *e = reinterpret_cast<T *>(&raw);
+    e[0] = from_float<T>(x.x);
+    e[1] = from_float<T>(x.y);
+    e[2] = from_float<T>(x.z);
+    e[3] = from_float<T>(x.w);
+    *reinterpret_cast<uint2 *>(p) = raw;
+}
 
 static __device__ __forceinline__ float sigmoid(float x)
 {
     return 1.0f / (1.0f + expf(-x));
 }
 
-/* Calls f with a zero of T and the kind as a type. */
+/* A kind as a type. */
 template <RecurrentKind K>
 struct KindOf {
     static const RecurrentKind KIND = K;
     static const int GATE_COUNT = K == RNN ? 1 : K == LSTM ? 4 : 3;
 };
 template <typename F>
-static inline void with_kind(RecurrentKind kind, Dtype dtype, F f)
+static inline void with_kind(RecurrentKind kind, F f)
 {
-    with_type(dtype, [&](auto zero) {
-        if (kind == RNN)
-            f(zero, KindOf<RNN>());
-        else if (kind == LSTM)
-            f(zero, KindOf<LSTM>());
-        else
-            f(zero, KindOf<GRU>());
-    });
+    if (kind == RNN)
+        f(KindOf<RNN>());
+    else if (kind == LSTM)
+        f(KindOf<LSTM>());
+    else
+        f(KindOf<GRU>());
 }
 
 #endif

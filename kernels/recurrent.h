@@ -93,6 +93,7 @@ void recurrent_release_cuda(Call *c);
 void recurrent_forward_cuda(Call *c);
 void recurrent_backward_cuda(Call *c);
 bool recurrent_kernels_cuda(int i, OpKernel *out); // of lstm and gru
+bool rnn_kernels_cuda(int i, OpKernel *out);
 const char *recurrent_chosen_cuda(const Call *c);
 
 /* By cuDNN, where kernel.lstm=cudnn or kernel.gru=cudnn asks for it. _reserve: what it keeps from

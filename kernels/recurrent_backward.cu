@@ -1,9 +1,10 @@
-/* recurrent_backward.cu - the gradients of rnn, lstm and gru: one launch a step, then products.
+/* recurrent_backward.cu - rnn, lstm and gru backward: the steps from the last to the first, by a launch
+ * each or all in one; see recurrent.cuh.
  *
- * The launch of step t first finishes dh with what step t + 1 sent back, dgates(t + 1) w_hh: a block
- * does COLUMNS units of ROWS ranks, its threads in four groups that take every fourth part of a tile
- * of K and add up in order. Then it computes the gradients of the gates of step t for the same units.
- * The launch after step 0 has only the first half and gives the gradient of h0.
+ * Step t first finishes dh with what step t + 1 sent back, dgates(t + 1) w_hh: a block does COLUMNS
+ * units of ROWS ranks, its threads in four groups that take every fourth part of a tile of K and add
+ * up in order. Then it computes the gradients of the gates of step t for the same units. What comes
+ * after step 0 has only the first half and gives the gradient of h0.
  */
 #include "kernels/recurrent.cuh"
 
@@ -52,8 +53,8 @@ __device__ __forceinline__ void load_gates(const Back<T> &p, float *a, int64_t t
 }
 
 /* `rows` rows from k on of w_hh, [rows][COLUMNS]; rows beyond its last are 0. */
-template <typename T, int G>
-__device__ __forceinline__ void load_weights(const Back<T> &p, float *w, int64_t rows, int64_t unit,
+template <typename T, typename W, int G>
+__device__ __forceinline__ void load_weights(const Back<T> &p, W *w, int64_t rows, int64_t unit,
                                              int64_t k, int64_t d)
 {
     const int64_t K = G * p.H;
@@ -68,8 +69,8 @@ __device__ __forceinline__ void load_weights(const Back<T> &p, float *w, int64_t
 
 /* room [GROUPS][ROWS][COLUMNS] = dgates(t + 1) w_hh in four parts. w: room for a tile, or with
  * RESIDENT all of its rows, which are there. */
-template <typename T, int G, bool RESIDENT>
-__device__ __forceinline__ void multiply(const Back<T> &p, float *w, float *room, int64_t t,
+template <typename T, typename W, int G, bool RESIDENT>
+__device__ __forceinline__ void multiply(const Back<T> &p, W *w, float *room, int64_t t,
                                          int64_t rank, int64_t unit, int64_t d)
 {
     const int group = threadIdx.x / (THREADS / GROUPS), column = threadIdx.x % 8 * 4;
@@ -77,14 +78,14 @@ __device__ __forceinline__ void multiply(const Back<T> &p, float *w, float *room
     float4 sum[2] = {make_float4(0, 0, 0, 0), make_float4(0, 0, 0, 0)};
 
     for (int64_t k = 0; k < G * p.H; k += K_TILE) {
-        const float *tile = RESIDENT ? w + k * COLUMNS : w;
+        const W *tile = RESIDENT ? w + k * COLUMNS : w;
         load_gates<T, G>(p, room, t, rank, k, d);
         if (!RESIDENT)
-            load_weights<T, G>(p, w, K_TILE, unit, k, d);
+            load_weights<T, W, G>(p, w, K_TILE, unit, k, d);
         __syncthreads();
 #pragma unroll 4
         for (int i = group * (K_TILE / GROUPS); i < (group + 1) * (K_TILE / GROUPS); i++) {
-            const float4 right = *reinterpret_cast<const float4 *>(tile + i * COLUMNS + column);
+            const float4 right = load_four(tile + i * COLUMNS + column, 4, true);
 #pragma unroll
             for (int r = 0; r < 2; r++) {
                 const float left = room[(row + r * (ROWS / 2)) * A_ROW + i];
@@ -145,14 +146,14 @@ __device__ __forceinline__ float slope(const Back<T> &p, int64_t rank, int64_t u
 }
 
 /* Step t of ROWS ranks from `rank` on; t is -1 for what is left after step 0. */
-template <typename T, RecurrentKind KIND, int G, bool RESIDENT>
-__device__ __forceinline__ void back_block(const Back<T> &p, float *w, float *room, int64_t t,
+template <typename T, typename W, RecurrentKind KIND, int G, bool RESIDENT>
+__device__ __forceinline__ void back_block(const Back<T> &p, W *w, float *room, int64_t t,
                                            int64_t rank)
 {
     const int64_t unit = (int64_t)blockIdx.x * COLUMNS, d = blockIdx.z, least = t < 0 ? 0 : t;
 
     if (p.q.length(rank) > t + 1) // the longest of the block was running then
-        multiply<T, G, RESIDENT>(p, w, room, t, rank, unit, d);
+        multiply<T, W, G, RESIDENT>(p, w, room, t, rank, unit, d);
     for (int i = threadIdx.x; i < ROWS * COLUMNS; i += THREADS) {
         const int64_t mine = rank + i / COLUMNS, u = unit + i % COLUMNS;
         const int64_t length = p.q.length(mine);
@@ -167,129 +168,70 @@ __device__ __forceinline__ void back_block(const Back<T> &p, float *w, float *ro
     }
 }
 
+/* Step t of every gridDim.y-th ROWS ranks; nobody after them is longer. */
+template <typename T, typename W, RecurrentKind KIND, int G, bool RESIDENT>
+__device__ __forceinline__ void back_blocks(const Back<T> &p, W *w, float *room, int64_t t)
+{
+    for (int64_t rank = (int64_t)blockIdx.y * ROWS; p.q.length(rank) > (t < 0 ? 0 : t);
+         rank += (int64_t)gridDim.y * ROWS) {
+        back_block<T, W, KIND, G, RESIDENT>(p, w, room, t, rank);
+        __syncthreads(); // before the next ranks overwrite the parts
+    }
+}
+
 template <typename T, RecurrentKind KIND, int G>
 static __global__ __launch_bounds__(THREADS, 2) void back_kernel(Back<T> p, int64_t t)
 {
     DYNAMIC_SHARED(float, room); // a tile of dgates or the parts, then one of w_hh
-    const int64_t rank = (int64_t)blockIdx.y * ROWS;
 
-    if (p.q.length(rank) > (t < 0 ? 0 : t)) // nobody after it is longer
-        back_block<T, KIND, G, false>(p, room + ROOM, room, t, rank);
+    back_blocks<T, float, KIND, G, false>(p, room + ROOM, room, t);
 }
 
-/* All steps down to `last`; a block takes every gridDim.y-th ROWS ranks. */
-template <typename T, RecurrentKind KIND, int G>
+/* All steps down to `last`. */
+template <typename T, typename W, RecurrentKind KIND, int G>
 static __global__ __launch_bounds__(THREADS, 2) void resident_kernel(Back<T> p, int64_t rows,
                                                                      int64_t last,
                                                                      unsigned *arrived)
 {
     DYNAMIC_SHARED(float, room); // a tile of dgates or the parts, then `rows` rows of w_hh
-    const int64_t first = (int64_t)blockIdx.y * ROWS, steps = p.q.length(first);
+    W *w = reinterpret_cast<W *>(room + ROOM);
+    const int64_t steps = p.q.length((int64_t)blockIdx.y * ROWS);
 
-    load_weights<T, G>(p, room + ROOM, rows, (int64_t)blockIdx.x * COLUMNS, 0, blockIdx.z);
+    load_weights<T, W, G>(p, w, rows, (int64_t)blockIdx.x * COLUMNS, 0, blockIdx.z);
     __syncthreads();
     for (int64_t t = steps - 1; t >= last; t--) {
-        for (int64_t rank = first; p.q.length(rank) > (t < 0 ? 0 : t);
-             rank += (int64_t)gridDim.y * ROWS) {
-            back_block<T, KIND, G, true>(p, room + ROOM, room, t, rank);
-            __syncthreads(); // before the next ranks overwrite the parts
-        }
+        back_blocks<T, W, KIND, G, true>(p, w, room, t);
         wait_for_blocks(arrived + blockIdx.z * p.q.B + blockIdx.y,
                         (unsigned)((steps - t) * gridDim.x));
     }
 }
 
-/* dh and dc of all ranks after the last step: the gradients of the last states. */
+/* dh and dc of all ranks after the last step: the gradients of the last states. A thread a number. */
 template <typename T>
 static __global__ void start_kernel(Back<T> p, const T *dh_last, const T *dc_last,
                                     unsigned *arrived)
 {
-    const int64_t u = (int64_t)blockIdx.x * WIDE + threadIdx.x, rank = blockIdx.y, d = blockIdx.z;
+    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x, state = i / p.H;
 
-    if (u >= p.H)
+    if (state >= p.D * p.q.B)
         return;
-    const int64_t from = (d * p.q.B + p.q.order[rank]) * p.H + u;
-    const int64_t to = (d * p.q.B + rank) * p.H + u;
-    if (u == 0)
-        arrived[d * p.q.B + rank] = 0;
-    p.dh[to] = dh_last ? to_float(dh_last[from]) : 0.0f;
-    p.dc[to] = dc_last ? to_float(dc_last[from]) : 0.0f;
+    const int64_t from = p.q.place(state) * p.H + i % p.H;
+    if (i % p.H == 0)
+        arrived[state] = 0;
+    p.dh[i] = dh_last ? to_float(dh_last[from]) : 0.0f;
+    p.dc[i] = dc_last ? to_float(dc_last[from]) : 0.0f;
 }
 
 /* The gradients of the first states, from what is carried after step 0. */
 template <typename T>
 static __global__ void give_kernel(Back<T> p, const float *carried, T *out, bool add)
 {
-    const int64_t u = (int64_t)blockIdx.x * WIDE + threadIdx.x, rank = blockIdx.y, d = blockIdx.z;
+    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x, state = i / p.H;
 
-    if (u >= p.H)
+    if (state >= p.D * p.q.B)
         return;
-    T *to = out + (d * p.q.B + p.q.order[rank]) * p.H + u;
-    *to = from_float<T>((add ? to_float(*to) : 0.0f) + carried[(d * p.q.B + rank) * p.H + u]);
-}
-
-/* dgates of rows beyond the true count. */
-template <typename T>
-static __global__ void tail_kernel(Back<T> p, int64_t N, int64_t width)
-{
-    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x;
-
-    if (i >= N * width || i < p.q.offsets[p.q.B] * width)
-        return;
-    p.dgates[i] = from_float<T>(0.0f);
-    if (p.dgates_h != p.dgates)
-        p.dgates_h[i] = from_float<T>(0.0f);
-}
-
-/* before [N, D*H]: the state that each row started from. A block: WIDE columns of a row. */
-template <typename T>
-static __global__ void before_kernel(Back<T> p, T *before)
-{
-    const int64_t i = (int64_t)blockIdx.y * WIDE + threadIdx.x, n = blockIdx.x;
-    const int64_t columns = p.D * p.H, d = i / p.H;
-    T x = from_float<T>(0.0f);
-
-    if (i >= columns)
-        return;
-    if (n < p.q.offsets[p.q.B]) {
-        const int64_t b = sequence_of(p.q.offsets, p.q.B, n), near = d ? n + 1 : n - 1;
-        if (near >= p.q.offsets[b] && near < p.q.offsets[b + 1])
-            x = p.y[near * columns + i];
-        else if (p.h0)
-            x = p.h0[(d * p.q.B + b) * p.H + i % p.H];
-    }
-    before[n * columns + i] = x;
-}
-
-/* sums[slice][column] of RECURRENT_SLICE rows of dgates. */
-template <typename T>
-static __global__ void slice_kernel(const T *dgates, float *sums, int64_t N, int64_t width)
-{
-    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x;
-    const int64_t from = (int64_t)blockIdx.y * RECURRENT_SLICE;
-    const int64_t to = from + RECURRENT_SLICE < N ? from + RECURRENT_SLICE : N;
-    float sum = 0;
-
-    if (i >= width)
-        return;
-    for (int64_t n = from; n < to; n++)
-        sum += to_float(dgates[n * width + i]);
-    sums[blockIdx.y * width + i] = sum;
-}
-
-/* out (+)= the slices in order. */
-template <typename T>
-static __global__ void fold_kernel(T *out, const float *sums, int64_t slices, int64_t width,
-                                   bool add)
-{
-    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x;
-    float sum = 0;
-
-    if (i >= width)
-        return;
-    for (int64_t s = 0; s < slices; s++)
-        sum += sums[s * width + i];
-    out[i] = from_float<T>((add ? to_float(out[i]) : 0.0f) + sum);
+    T *to = out + p.q.place(state) * p.H + i % p.H;
+    *to = from_float<T>((add ? to_float(*to) : 0.0f) + carried[i]);
 }
 
 template <typename T>
@@ -324,128 +266,96 @@ static int64_t padded_rows(const RecurrentShape &s)
     return (s.G * s.H + K_TILE - 1) / K_TILE * K_TILE;
 }
 
-static size_t shared_bytes(int64_t rows)
+/* size: of an element of w_hh. */
+static size_t shared_bytes(int64_t rows, size_t size)
 {
-    return (size_t)(ROOM + rows * COLUMNS) * sizeof(float);
+    return ROOM * sizeof(float) + (size_t)(rows * COLUMNS) * size;
 }
 
-void recurrent_choose_backward(Call *c, const RecurrentShape *s)
+/* The kernel for w_hh in F32 or in T. */
+template <typename T, typename K>
+static auto resident_of(bool f32, K) -> void (*)(Back<T>, int64_t, int64_t, unsigned *)
 {
-    RecurrentCuda *plan = static_cast<RecurrentCuda *>(c->plan);
+    return f32 ? resident_kernel<T, float, K::KIND, K::GATE_COUNT>
+               : resident_kernel<T, T, K::KIND, K::GATE_COUNT>;
+}
 
-    with_kind(s->kind, c->in[X]->dtype, [&](auto zero, auto kind) {
-        typedef decltype(kind) K;
-        plan->resident =
-            blocks_resident(resident_kernel<decltype(zero), K::KIND, K::GATE_COUNT>, THREADS,
-                            shared_bytes(padded_rows(*s)),
-                            blocks_for(s->H, COLUMNS) * (unsigned)s->D, blocks_for(s->B, ROWS));
+Status recurrent_backward_fits(const Call *c, RecurrentCuda *plan)
+{
+    const RecurrentShape s = recurrent_shape_of(c);
+    const Dtype weight = c->in[W_HH]->dtype;
+    const void *kernel = nullptr;
+
+    with_type(c->in[X]->dtype, [&](auto zero) {
+        with_kind(s.kind, [&](auto kind) {
+            kernel =
+                reinterpret_cast<const void *>(resident_of<decltype(zero)>(weight == F32, kind));
+        });
     });
+    return recurrent_resident_fits(
+        c, kernel, THREADS, shared_bytes(padded_rows(s), dtype_size(weight)),
+        blocks_for(s.H, COLUMNS), blocks_for(s.B, ROWS), &plan->resident);
+}
+
+/* The step that is the last to run: beyond the first where somebody wants the gradient of h0. */
+static int64_t last_step(const Call *c)
+{
+    return c->din[H0] ? -1 : 0;
+}
+
+template <typename T, typename K>
+static void run_resident(const Call *c, const RecurrentShape &s, const Back<T> &p, K kind)
+{
+    const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
+    const auto kernel = resident_of<T>(p.w.f32, kind);
+
+    resident_allow(reinterpret_cast<const void *>(kernel), plan->resident);
+    LAUNCH_COOPERATIVE(kernel, dim3(blocks_for(s.H, COLUMNS), plan->resident.ranks, (unsigned)s.D),
+                       THREADS, plan->resident.bytes, call_stream(c), p, padded_rows(s),
+                       last_step(c), scratch_at<unsigned>(c, plan->arrived));
 }
 
 template <typename T, typename K>
 static void run_steps(const Call *c, const RecurrentShape &s, const Back<T> &p, K)
 {
-    const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
-    const cudaStream_t stream = call_stream(c);
-    const dim3 states(blocks_for(s.H, WIDE), (unsigned)s.B, (unsigned)s.D);
-    const unsigned units = blocks_for(s.H, COLUMNS), D = (unsigned)s.D;
-    const int64_t last = c->din[H0] ? -1 : 0;
-    const float *carried[] = {p.dh, p.dc};
-    unsigned *arrived = scratch_at<unsigned>(c, plan->arrived);
+    const dim3 grid(blocks_for(s.H, COLUMNS), rank_blocks(s.B, ROWS), (unsigned)s.D);
 
-    LAUNCH(start_kernel<T>, states, WIDE, 0, stream, p, data<const T>(c->dout[H_LAST]),
-           data<const T>(K::KIND == LSTM ? c->dout[C_LAST] : nullptr), arrived);
-    if (plan->resident)
-        LAUNCH_COOPERATIVE((resident_kernel<T, K::KIND, K::GATE_COUNT>),
-                           dim3(units, (unsigned)plan->resident, D), THREADS,
-                           shared_bytes(padded_rows(s)), stream, p, padded_rows(s), last, arrived);
-    for (int64_t t = recurrent_args(c)->longest - 1; t >= last && !plan->resident; t--)
-        LAUNCH((back_kernel<T, K::KIND, K::GATE_COUNT>), dim3(units, blocks_for(s.B, ROWS), D),
-               THREADS, shared_bytes(K_TILE), stream, p, t);
-    for (int i = 0; i < 2; i++)
-        if (c->din[H0 + i])
-            LAUNCH(give_kernel<T>, states, WIDE, 0, stream, p, carried[i], data<T>(c->din[H0 + i]),
-                   (c->accumulate >> (H0 + i) & 1) != 0);
+    for (int64_t t = recurrent_args(c)->longest - 1; t >= last_step(c); t--)
+        LAUNCH((back_kernel<T, K::KIND, K::GATE_COUNT>), grid, THREADS,
+               shared_bytes(K_TILE, sizeof(float)), call_stream(c), p, t);
 }
 
-/* The gradients of both biases, from the gates' on the side of each. */
-template <typename T>
-static void sum_biases(const Call *c, const RecurrentShape &s, const Back<T> &p)
+/* The steps of a Back<T>, then what follows from them. */
+template <typename F>
+static void backward(const Call *c, F steps)
 {
     const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
-    const int64_t width = s.D * s.G * s.H, slices = (s.N + RECURRENT_SLICE - 1) / RECURRENT_SLICE;
-    float *sums = scratch_at<float>(c, plan->sums);
-    const T *last = nullptr;
-
-    for (int i = B_IH; i <= B_HH; i++) {
-        const T *dgates = i == B_IH ? p.dgates : p.dgates_h;
-        if (!c->din[i])
-            continue;
-        if (slices > 0 && dgates != last)
-            LAUNCH(slice_kernel<T>, dim3(blocks_for(width, WIDE), (unsigned)slices), WIDE, 0,
-                   call_stream(c), dgates, sums, s.N, width);
-        last = dgates;
-        with_type(c->din[i]->dtype, [&](auto zero) {
-            LAUNCH(fold_kernel<decltype(zero)>, blocks_for(width, WIDE), WIDE, 0, call_stream(c),
-                   data<decltype(zero)>(c->din[i]), sums, slices, width,
-                   (c->accumulate >> i & 1) != 0);
-        });
-    }
-}
-
-template <typename T>
-static void multiply_all(const Call *c, const RecurrentShape &s, const Back<T> &p)
-{
-    const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
-    const int64_t width = s.D * s.G * s.H;
-    T *before = scratch_at<T>(c, plan->before);
-    char *scratch = scratch_at<char>(c, plan->products);
-
-    LAUNCH(tail_kernel<T>, blocks_for(s.N * width, WIDE), WIDE, 0, call_stream(c), p, s.N, width);
-    sum_biases(c, s, p);
-    if (plan->dx)
-        gemm_run(plan->dx, c->stream, p.dgates, c->in[W_IH]->data, c->din[X]->data, nullptr,
-                 scratch);
-    if (plan->dw_ih)
-        gemm_run(plan->dw_ih, c->stream, p.dgates, c->in[X]->data, c->din[W_IH]->data, nullptr,
-                 scratch);
-    if (!plan->dw_hh)
-        return;
-    LAUNCH(before_kernel<T>, dim3((unsigned)s.N, blocks_for(s.D * s.H, WIDE)), WIDE, 0,
-           call_stream(c), p, before);
-    for (int64_t d = 0; d < s.D; d++)
-        gemm_run(plan->dw_hh, c->stream, p.dgates_h + d * s.G * s.H, before + d * s.H,
-                 tensor_row(c->din[W_HH], d * s.G * s.H), nullptr, scratch);
-}
-
-/* No rows: gradients that are not added to are zero. */
-static void clear_products(const Call *c)
-{
-    static const int which[] = {X, W_IH, W_HH};
-
-    for (int i : which)
-        if (c->din[i] && !(c->accumulate >> i & 1))
-            (void)cudaMemsetAsync(c->din[i]->data, 0, tensor_bytes(c->din[i]), call_stream(c));
-}
-
-void recurrent_backward_cuda(Call *c)
-{
-    if (static_cast<const RecurrentCuda *>(c->plan)->cudnn) {
-        recurrent_cudnn_backward(c);
-        return;
-    }
     const RecurrentShape s = recurrent_shape_of(c);
+    const unsigned states = blocks_for(s.D * s.B * s.H, WIDE);
 
     recurrent_rank_cuda(c, &s);
-    with_kind(s.kind, c->in[X]->dtype, [&](auto zero, auto kind) {
+    with_type(c->in[X]->dtype, [&](auto zero) {
         typedef decltype(zero) T;
         const Back<T> p = back_of<T>(c, s);
-        run_steps<T>(c, s, p, kind);
-        if (s.N > 0) {
-            multiply_all<T>(c, s, p);
-        } else {
-            sum_biases<T>(c, s, p);
-            clear_products(c);
-        }
+        const float *carried[] = {p.dh, p.dc};
+        LAUNCH(start_kernel<T>, states, WIDE, 0, call_stream(c), p, data<const T>(c->dout[H_LAST]),
+               data<const T>(s.kind == LSTM ? c->dout[C_LAST] : nullptr),
+               scratch_at<unsigned>(c, plan->arrived));
+        with_kind(s.kind, [&](auto kind) { steps(s, p, kind); });
+        for (int i = 0; i < 2; i++)
+            if (c->din[H0 + i])
+                LAUNCH(give_kernel<T>, states, WIDE, 0, call_stream(c), p, carried[i],
+                       data<T>(c->din[H0 + i]), (c->accumulate >> (H0 + i) & 1) != 0);
     });
+    recurrent_products_cuda(c, &s);
+}
+
+void recurrent_backward_resident(Call *c)
+{
+    backward(c, [&](const auto &s, const auto &p, auto kind) { run_resident(c, s, p, kind); });
+}
+
+void recurrent_backward_steps(Call *c)
+{
+    backward(c, [&](const auto &s, const auto &p, auto kind) { run_steps(c, s, p, kind); });
 }

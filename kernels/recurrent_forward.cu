@@ -1,7 +1,7 @@
-/* recurrent_forward.cu - rnn, lstm and gru forward: one launch a step after one product for all
- * inputs. A block computes UNITS units of ROWS sequences: h w_hh by tiles of K in shared memory, all
- * gates of a unit in one thread, which then computes the cell. The states alternate between two
- * buffers.
+/* recurrent_forward.cu - rnn, lstm and gru forward: the steps, after one product for all inputs, by
+ * a launch each or all in one; see recurrent.cuh. A block computes UNITS units of ROWS sequences: h
+ * w_hh by tiles of K in shared memory, all gates of a unit in one thread, which then computes the
+ * cell. The states alternate between two buffers.
  */
 #include "kernels/recurrent.cuh"
 
@@ -24,9 +24,9 @@ struct Step {
     bool keep;  // gates are overwritten by what backward reads
 };
 
-/* `columns` columns from k on of the weights of UNITS units, w_row floats from row to row. */
-template <typename T, int G>
-__device__ __forceinline__ void load_weights(const Step<T> &p, float *w, int w_row, int columns,
+/* `columns` columns from k on of the weights of UNITS units, w_row elements from row to row. */
+template <typename T, typename W, int G>
+__device__ __forceinline__ void load_weights(const Step<T> &p, W *w, int w_row, int columns,
                                              int64_t unit, int64_t k, int64_t d)
 {
     for (int i = threadIdx.x; i < G * UNITS * (columns / 4); i += THREADS) {
@@ -53,8 +53,8 @@ __device__ __forceinline__ void load_states(const Step<T> &p, float *h, int64_t 
 }
 
 /* sum[i][g] += the tile's part of gate g of row `row` + 8 i, unit `unit` of the block. */
-template <int G>
-__device__ __forceinline__ void multiply_tiles(const float *w, int w_row, const float *h, int row,
+template <typename W, int G>
+__device__ __forceinline__ void multiply_tiles(const W *w, int w_row, const float *h, int row,
                                                int unit, float (&sum)[2][G])
 {
 #pragma unroll 4
@@ -65,8 +65,7 @@ __device__ __forceinline__ void multiply_tiles(const float *w, int w_row, const 
             left[i] = *reinterpret_cast<const float4 *>(h + (row + i * (ROWS / 2)) * K_ROW + k);
 #pragma unroll
         for (int g = 0; g < G; g++) {
-            const float4 right =
-                *reinterpret_cast<const float4 *>(w + (g * UNITS + unit) * w_row + k);
+            const float4 right = load_four(w + (g * UNITS + unit) * w_row + k, 4, true);
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 sum[i][g] = fmaf(left[i].x, right.x, sum[i][g]);
@@ -122,9 +121,9 @@ __device__ __forceinline__ void cell(const Step<T> &p, int64_t rank, int64_t u, 
 
 /* One step of ROWS ranks from `rank` on. w: room for a tile, or with RESIDENT all columns, which are
  * there; h: room for a tile. */
-template <typename T, RecurrentKind KIND, int G, bool RESIDENT>
-__device__ __forceinline__ void step_block(const Step<T> &p, float *w, int w_row, float *h,
-                                           int64_t t, int64_t rank)
+template <typename T, typename W, RecurrentKind KIND, int G, bool RESIDENT>
+__device__ __forceinline__ void step_block(const Step<T> &p, W *w, int w_row, float *h, int64_t t,
+                                           int64_t rank)
 {
     const int64_t unit = (int64_t)blockIdx.x * UNITS, d = blockIdx.z;
     const int u = threadIdx.x % UNITS, row = threadIdx.x / UNITS;
@@ -137,10 +136,10 @@ __device__ __forceinline__ void step_block(const Step<T> &p, float *w, int w_row
             sum[i][g] = 0;
     for (int64_t k = 0; k < p.H; k += K_TILE) {
         if (!RESIDENT)
-            load_weights<T, G>(p, w, w_row, K_TILE, unit, k, d);
+            load_weights<T, W, G>(p, w, w_row, K_TILE, unit, k, d);
         load_states<T>(p, h, t, rank, k, d);
         __syncthreads();
-        multiply_tiles<G>(RESIDENT ? w + k : w, w_row, h, row, u, sum);
+        multiply_tiles<W, G>(RESIDENT ? w + k : w, w_row, h, row, u, sum);
         __syncthreads();
     }
 #pragma unroll
@@ -151,62 +150,67 @@ __device__ __forceinline__ void step_block(const Step<T> &p, float *w, int w_row
     }
 }
 
+/* One step of every gridDim.y-th ROWS ranks; nobody after them is longer. */
+template <typename T, typename W, RecurrentKind KIND, int G, bool RESIDENT>
+__device__ __forceinline__ void step_blocks(const Step<T> &p, W *w, int w_row, float *h, int64_t t)
+{
+    for (int64_t rank = (int64_t)blockIdx.y * ROWS; p.q.length(rank) > t;
+         rank += (int64_t)gridDim.y * ROWS)
+        step_block<T, W, KIND, G, RESIDENT>(p, w, w_row, h, t, rank);
+}
+
 template <typename T, RecurrentKind KIND, int G>
 static __global__ __launch_bounds__(THREADS, 4) void step_kernel(Step<T> p, int64_t t)
 {
     DYNAMIC_SHARED(float, w); // [G * UNITS][K_ROW], then h [ROWS][K_ROW]
-    const int64_t rank = (int64_t)blockIdx.y * ROWS;
 
-    if (p.q.length(rank) > t) // nobody after it is longer
-        step_block<T, KIND, G, false>(p, w, K_ROW, w + G * UNITS * K_ROW, t, rank);
+    step_blocks<T, float, KIND, G, false>(p, w, K_ROW, w + G * UNITS * K_ROW, t);
 }
 
-/* All steps; a block takes every gridDim.y-th ROWS ranks. */
-template <typename T, RecurrentKind KIND, int G>
+/* All steps. */
+template <typename T, typename W, RecurrentKind KIND, int G>
 static __global__ __launch_bounds__(THREADS, 4) void resident_kernel(Step<T> p, int columns,
                                                                      unsigned *arrived)
 {
-    DYNAMIC_SHARED(float, w); // [G * UNITS][columns + 4], then h [ROWS][K_ROW]
-    const int64_t first = (int64_t)blockIdx.y * ROWS, steps = p.q.length(first);
+    DYNAMIC_SHARED(float, h); // [ROWS][K_ROW], then w_hh [G * UNITS][columns + 4]
+    W *w = reinterpret_cast<W *>(h + ROWS * K_ROW);
+    const int64_t steps = p.q.length((int64_t)blockIdx.y * ROWS);
 
-    load_weights<T, G>(p, w, columns + 4, columns, (int64_t)blockIdx.x * UNITS, 0, blockIdx.z);
+    load_weights<T, W, G>(p, w, columns + 4, columns, (int64_t)blockIdx.x * UNITS, 0, blockIdx.z);
     __syncthreads();
     for (int64_t t = 0; t < steps; t++) {
-        for (int64_t rank = first; p.q.length(rank) > t; rank += (int64_t)gridDim.y * ROWS)
-            step_block<T, KIND, G, true>(p, w, columns + 4, w + G * UNITS * (columns + 4), t, rank);
+        step_blocks<T, W, KIND, G, true>(p, w, columns + 4, h, t);
         wait_for_blocks(arrived + blockIdx.z * p.q.B + blockIdx.y, (unsigned)((t + 1) * gridDim.x));
     }
 }
 
-/* h and c of all ranks before the first step; nobody has arrived anywhere. A block: WIDE units of a rank. */
+/* h and c of all ranks before the first step; nobody has arrived anywhere. A thread a number. */
 template <typename T>
 static __global__ void start_kernel(Step<T> p, const T *h0, const T *c0, unsigned *arrived)
 {
-    const int64_t u = (int64_t)blockIdx.x * WIDE + threadIdx.x, rank = blockIdx.y, d = blockIdx.z;
+    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x, state = i / p.H;
 
-    if (u >= p.H)
+    if (state >= p.D * p.q.B)
         return;
-    const int64_t from = (d * p.q.B + p.q.order[rank]) * p.H + u;
-    const int64_t to = (d * p.q.B + rank) * p.H + u;
-    if (u == 0)
-        arrived[d * p.q.B + rank] = 0;
-    p.even[to] = h0 ? to_float(h0[from]) : 0.0f;
-    p.c[to] = c0 ? to_float(c0[from]) : 0.0f;
+    const int64_t from = p.q.place(state) * p.H + i % p.H;
+    if (i % p.H == 0)
+        arrived[state] = 0;
+    p.even[i] = h0 ? to_float(h0[from]) : 0.0f;
+    p.c[i] = c0 ? to_float(c0[from]) : 0.0f;
 }
 
 /* The last states of all ranks; that of an odd length is in `odd`. */
 template <typename T>
 static __global__ void last_kernel(Step<T> p, T *h_last, T *c_last)
 {
-    const int64_t u = (int64_t)blockIdx.x * WIDE + threadIdx.x, rank = blockIdx.y, d = blockIdx.z;
+    const int64_t i = (int64_t)blockIdx.x * WIDE + threadIdx.x, state = i / p.H;
 
-    if (u >= p.H)
+    if (state >= p.D * p.q.B)
         return;
-    const int64_t to = (d * p.q.B + p.q.order[rank]) * p.H + u;
-    const int64_t from = (d * p.q.B + rank) * p.H + u;
-    h_last[to] = from_float<T>((p.q.length(rank) % 2 ? p.odd : p.even)[from]);
+    const int64_t to = p.q.place(state) * p.H + i % p.H;
+    h_last[to] = from_float<T>((p.q.length(state % p.q.B) % 2 ? p.odd : p.even)[i]);
     if (c_last)
-        c_last[to] = from_float<T>(p.c[from]);
+        c_last[to] = from_float<T>(p.c[i]);
 }
 
 /* Rows of y beyond the true count. */
@@ -264,74 +268,96 @@ static int padded_columns(const RecurrentShape &s)
     return (int)((s.H + K_TILE - 1) / K_TILE) * K_TILE;
 }
 
-static size_t shared_bytes(int G, int columns)
+/* size: of an element of w_hh. */
+static size_t shared_bytes(int G, int columns, size_t size)
 {
-    return (size_t)(G * UNITS * (columns + 4) + ROWS * K_ROW) * sizeof(float);
+    return (size_t)(G * UNITS * (columns + 4)) * size + ROWS * K_ROW * sizeof(float);
 }
 
-void recurrent_choose_forward(Call *c, const RecurrentShape *s)
+/* The kernel for w_hh in F32 or in T. */
+template <typename T, typename K>
+static auto resident_of(bool f32, K) -> void (*)(Step<T>, int, unsigned *)
 {
-    RecurrentCuda *plan = static_cast<RecurrentCuda *>(c->plan);
+    return f32 ? resident_kernel<T, float, K::KIND, K::GATE_COUNT>
+               : resident_kernel<T, T, K::KIND, K::GATE_COUNT>;
+}
 
-    with_kind(s->kind, c->in[X]->dtype, [&](auto zero, auto kind) {
-        typedef decltype(kind) K;
-        plan->resident =
-            blocks_resident(resident_kernel<decltype(zero), K::KIND, K::GATE_COUNT>, THREADS,
-                            shared_bytes(K::GATE_COUNT, padded_columns(*s)),
-                            blocks_for(s->H, UNITS) * (unsigned)s->D, blocks_for(s->B, ROWS));
+Status recurrent_forward_fits(const Call *c, RecurrentCuda *plan)
+{
+    const RecurrentShape s = recurrent_shape_of(c);
+    const Dtype weight = c->in[W_HH]->dtype;
+    const void *kernel = nullptr;
+
+    with_type(c->in[X]->dtype, [&](auto zero) {
+        with_kind(s.kind, [&](auto kind) {
+            kernel =
+                reinterpret_cast<const void *>(resident_of<decltype(zero)>(weight == F32, kind));
+        });
     });
+    return recurrent_resident_fits(c, kernel, THREADS,
+                                   shared_bytes((int)s.G, padded_columns(s), dtype_size(weight)),
+                                   blocks_for(s.H, UNITS), blocks_for(s.B, ROWS), &plan->resident);
 }
 
 template <typename T, typename K>
-static void run_steps(const Call *c, const RecurrentShape &s, K)
+static void run_resident(const Call *c, const RecurrentShape &s, const Step<T> &p, K kind)
 {
     const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
-    const Step<T> p = step_of<T>(c, s);
-    const cudaStream_t stream = call_stream(c);
-    const dim3 states(blocks_for(s.H, WIDE), (unsigned)s.B, (unsigned)s.D);
-    const unsigned units = blocks_for(s.H, UNITS);
-    unsigned *arrived = scratch_at<unsigned>(c, plan->arrived);
+    const auto kernel = resident_of<T>(p.w.f32, kind);
 
-    LAUNCH(start_kernel<T>, states, WIDE, 0, stream, p, data<const T>(c->in[H0]),
-           data<const T>(c->in[C0]), arrived);
-    if (plan->resident) {
-        const int columns = padded_columns(s);
-        LAUNCH_COOPERATIVE((resident_kernel<T, K::KIND, K::GATE_COUNT>),
-                           dim3(units, (unsigned)plan->resident, (unsigned)s.D), THREADS,
-                           shared_bytes(K::GATE_COUNT, columns), stream, p, columns, arrived);
-    }
-    for (int64_t t = 0; t < recurrent_args(c)->longest && !plan->resident; t++)
-        LAUNCH((step_kernel<T, K::KIND, K::GATE_COUNT>),
-               dim3(units, blocks_for(s.B, ROWS), (unsigned)s.D), THREADS,
-               shared_bytes(K::GATE_COUNT, K_TILE), stream, p, t);
-    LAUNCH(last_kernel<T>, states, WIDE, 0, stream, p, data<T>(c->out[H_LAST]),
-           data<T>(c->out[C_LAST]));
-    if (s.N > 0)
-        LAUNCH(tail_kernel<T>, blocks_for(s.N * s.D * s.H, WIDE), WIDE, 0, stream, p.y, p.q.offsets,
-               s.B, s.N, s.D * s.H);
+    resident_allow(reinterpret_cast<const void *>(kernel), plan->resident);
+    LAUNCH_COOPERATIVE(kernel, dim3(blocks_for(s.H, UNITS), plan->resident.ranks, (unsigned)s.D),
+                       THREADS, plan->resident.bytes, call_stream(c), p, padded_columns(s),
+                       scratch_at<unsigned>(c, plan->arrived));
 }
 
-void recurrent_forward_cuda(Call *c)
+template <typename T, typename K>
+static void run_steps(const Call *c, const RecurrentShape &s, const Step<T> &p, K)
+{
+    const dim3 grid(blocks_for(s.H, UNITS), rank_blocks(s.B, ROWS), (unsigned)s.D);
+
+    for (int64_t t = 0; t < recurrent_args(c)->longest; t++)
+        LAUNCH((step_kernel<T, K::KIND, K::GATE_COUNT>), grid, THREADS,
+               shared_bytes(K::GATE_COUNT, K_TILE, sizeof(float)), call_stream(c), p, t);
+}
+
+/* What the inputs contribute to all gates; then the steps of a Step<T>. */
+template <typename F>
+static void forward(const Call *c, F steps)
 {
     const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
-    if (plan->cudnn) {
-        recurrent_cudnn_forward(c);
-        return;
-    }
     const RecurrentShape s = recurrent_shape_of(c);
     const int64_t gates = s.D * s.G * s.H;
+    const unsigned states = blocks_for(s.D * s.B * s.H, WIDE);
+    const cudaStream_t stream = call_stream(c);
     float *bias = scratch_at<float>(c, plan->bias);
-    void *sums = c->save[GATES] ? c->save[GATES]->data : scratch_at<float>(c, plan->gates_at);
 
+    recurrent_rank_cuda(c, &s);
     with_type(c->in[X]->dtype, [&](auto zero) {
         typedef decltype(zero) T;
-        LAUNCH(bias_kernel<T>, blocks_for(gates, WIDE), WIDE, 0, call_stream(c), bias,
+        const Step<T> p = step_of<T>(c, s);
+        LAUNCH(bias_kernel<T>, blocks_for(gates, WIDE), WIDE, 0, stream, bias,
                weight_of<T>(c->in[B_IH]), weight_of<T>(c->in[B_HH]), gates, s.H, s.kind == GRU);
+        if (plan->gates)
+            gemm_run(plan->gates, c->stream, c->in[X]->data, c->in[W_IH]->data, p.gates, bias,
+                     scratch_at<char>(c, plan->products));
+        LAUNCH(start_kernel<T>, states, WIDE, 0, stream, p, data<const T>(c->in[H0]),
+               data<const T>(c->in[C0]), scratch_at<unsigned>(c, plan->arrived));
+        with_kind(s.kind, [&](auto kind) { steps(s, p, kind); });
+        LAUNCH(last_kernel<T>, states, WIDE, 0, stream, p, data<T>(c->out[H_LAST]),
+               data<T>(c->out[C_LAST]));
+        if (s.N > 0)
+            LAUNCH(tail_kernel<T>, blocks_for(s.N * s.D * s.H, WIDE), WIDE, 0, stream, p.y,
+                   p.q.offsets, s.B, s.N, s.D * s.H);
     });
-    recurrent_rank_cuda(c, &s);
-    if (plan->gates)
-        gemm_run(plan->gates, c->stream, c->in[X]->data, c->in[W_IH]->data, sums, bias,
-                 scratch_at<char>(c, plan->products));
-    with_kind(s.kind, c->in[X]->dtype,
-              [&](auto zero, auto kind) { run_steps<decltype(zero)>(c, s, kind); });
+}
+
+void recurrent_forward_resident(Call *c)
+{
+    forward(c, [&](const auto &s, const auto &p, auto kind) { run_resident(c, s, p, kind); });
+}
+
+void recurrent_forward_steps(Call *c)
+{
+    forward(c, [&](const auto &s, const auto &p, auto kind) { run_steps(c, s, p, kind); });
 }

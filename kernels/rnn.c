@@ -10,6 +10,8 @@ const Op rnn_op = {
     .backward = {recurrent_backward_cpu, IF_CUDA(recurrent_backward_cuda)},
     .reads_inputs = 1u << X | 1u << OFFSETS | 1u << W_IH | 1u << W_HH | 1u << H0,
     .reads_outputs = 1u << Y,
+    .kernels = {NULL, IF_CUDA(rnn_kernels_cuda)},
+    .chosen = {NULL, IF_CUDA(recurrent_chosen_cuda)},
 };
 
 Tensor *op_rnn(Graph *g, Tensor *x, const Rows *rows, Tensor *step, RecurrentLayer layer[],

@@ -7,6 +7,11 @@
 
 enum { SEED = 42, UPDATE = 7 };
 
+const char *recurrent_name(Cell cell)
+{
+    return cell == CELL_RNN ? "rnn" : cell == CELL_LSTM ? "lstm" : "gru";
+}
+
 static int gates_of(const RecurrentCase *k)
 {
     return k->cell == CELL_RNN ? 1 : k->cell == CELL_LSTM ? 4 : 3;
@@ -102,8 +107,12 @@ Tensor *recurrent_build(Graph *g, Tensor *const in[], Dtype dtype, const void *c
     RecurrentLayer layer[4] = {{0}};
     Rows batch = {in[IN_OFFSETS], in[IN_SAMPLE], in[IN_POSITION], 0};
     int64_t at = 0;
+    const Status forced =
+        k->kernel ? device_force_kernel(graph_device(g), recurrent_name(k->cell), k->kernel) : OK;
 
     (void)dtype;
+    if (forced)
+        graph_fail(g, forced);
     for (int b = 0; b < k->count; b++)
         batch.longest = k->length[b] > batch.longest ? k->length[b] : batch.longest;
     for (int i = 0; i < k->layers; i++) {

@@ -23,7 +23,10 @@ typedef struct RecurrentCase {
     float dropout;
     int tail; // rows beyond the true count
     Look look;
+    const char *kernel; // forced by name on the device; NULL: the choice
 } RecurrentCase;
+
+const char *recurrent_name(Cell cell); // of the operator
 
 enum { IN_X, IN_OFFSETS, IN_WEIGHTS, IN_H0, IN_C0, IN_INDEX, IN_SAMPLE, IN_POSITION, IN_STEP };
 enum { RECURRENT_CASE_INPUTS = 9 };

@@ -10,11 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *name_of(Cell cell)
-{
-    return cell == CELL_RNN ? "rnn" : cell == CELL_LSTM ? "lstm" : "gru";
-}
-
 static int64_t look_size(const RecurrentCase *k, const RecurrentInputs *p)
 {
     const int64_t D = k->bidirectional ? 2 : 1;
@@ -279,7 +274,7 @@ static void agrees_with_pytorch(Cell cell)
     char path[96], gradient[32];
     Safetensors *file;
 
-    snprintf(path, sizeof path, "tests/golden/kernels/%s.safetensors", name_of(cell));
+    snprintf(path, sizeof path, "tests/golden/kernels/%s.safetensors", recurrent_name(cell));
     if (!CHECK_OK(safetensors_open(test_source(path), &file)))
         return;
     RecurrentInputs p = recurrent_inputs(&k, 0);
@@ -349,7 +344,7 @@ static void refuses_what_does_not_fit(Cell cell)
     w[n].columns_ih = 4, snprintf(text[n++], 80, "w_ih has %d rows of 4, expected", (int)(2 * G));
     w[n].b_hh = 0, snprintf(text[n++], 80, "b_hh is missing, expected both biases or neither");
     w[n].b_ih = 5, snprintf(text[n++], 80, "b_ih has 5 elements, expected %d", (int)(2 * G));
-    w[n].h0 = 3, snprintf(text[n++], 80, "%s: h0 is [3, 2], expected [2, 2]", name_of(cell));
+    w[n].h0 = 3, snprintf(text[n++], 80, "%s: h0 is [3, 2], expected [2, 2]", recurrent_name(cell));
     code[n] = E_DTYPE, w[n].state = BF16, snprintf(text[n++], 80, "h0 is bf16, expected f32");
     code[n] = E_DTYPE, w[n].offsets = F32, snprintf(text[n++], 80, "offsets is f32, expected i32");
     code[n] = E_CONFIG, w[n].layers = 0, snprintf(text[n++], 80, "0 layers, expected at least 1");

@@ -71,6 +71,24 @@ run 0 bench attention --device "$device" --shape B=1,T=8,H=1,D=8 --dtype f32 --p
 run 0 bench attention --device "$device" --shape B=1,T=8,H=1,D=32 --dtype f16 --pass forward \
     --repeats 1 --kernel sm80
 grep -q '^attention sm80 ' out || bad "the table does not name the kernel"
+# lstm, gru and rnn: one launch or one a step, with cuDNN's as well where it has one.
+resident="--kernel resident: compute capability 8.0 and later; f32, bf16, f16; where w_hh fits in shared memory"
+run 0 bench lstm --list --device "$device"
+[[ $out == *"$resident"*"--kernel steps: compute capability 8.0 and later; f32, bf16, f16"*"--kernel cudnn: "*"by name alone"* ]] ||
+    bad "--list: kernels of lstm"
+run 0 bench rnn --list --device "$device"
+[[ $out == *"$resident"*"--kernel steps: "* && $out != *cudnn* ]] || bad "--list: kernels of rnn"
+for op in rnn lstm gru; do
+    row=(bench "$op" --device "$device" --shape B=2,T=2,C=4,H=4 --dtype bf16 --repeats 1 --json)
+    run 0 "${row[@]}"
+    [ "$(grep -c '"kernel": "resident"' <<<"$out")" = 2 ] || bad "$op: the rows do not name the choice"
+    run 0 "${row[@]}" --kernel steps
+    [ "$(grep -c '"kernel": "steps"' <<<"$out")" = 2 ] || bad "$op: the rows do not name the kernel"
+done
+refuse 2 "kernel.rnn: cudnn is not one of auto, resident, steps" bench rnn --device "$device" --kernel cudnn
+run 1 bench lstm --device "$device" --shape B=1,T=1,C=4,H=1000 --dtype f32 --repeats 1 --kernel resident
+[[ $err == *"lstm kernel resident: 1000 units in f32 want 267520 bytes of shared memory a block forward, the card has "*"leave kernel.lstm out and Cairn chooses one that can"* ]] ||
+    bad "lstm: the wrong reason"
 refuse 2 "kernel.attention: flash is not one of auto, *" bench attention --device "$device" --kernel flash
 refuse 2 "--kernel: tanh has one kernel on device $device" bench tanh --device "$device" --kernel f32
 

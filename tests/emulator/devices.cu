@@ -19,7 +19,7 @@ static const size_t SHARED_BYTES = 48 << 10;         // unless the kernel's attr
 static const size_t MOST_SHARED_BYTES = 227 << 10;   // of a block
 static const size_t CARD_SHARED_BYTES = 228 << 10;   // of a multiprocessor
 static const size_t RESERVED_SHARED_BYTES = 1 << 10; // by the system, for each block
-enum { MULTIPROCESSORS = 4, MOST_RESIDENT_THREADS = 2048, MOST_RESIDENT_BLOCKS = 32 };
+enum { MOST_RESIDENT_THREADS = 2048, MOST_RESIDENT_BLOCKS = 32 };
 
 static thread_local cudaError_t last_error = cudaSuccess;
 static pthread_mutex_t kernels_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -32,11 +32,21 @@ cudaError_t error_keep(cudaError_t error)
     return error;
 }
 
+static int setting(const char *name, int otherwise)
+{
+    const char *text = getenv(name);
+
+    return text && *text ? atoi(text) : otherwise;
+}
+
 static int capability()
 {
-    const char *text = getenv("CAIRN_EMULATOR_CAPABILITY");
+    return setting("CAIRN_EMULATOR_CAPABILITY", 90);
+}
 
-    return text && *text ? atoi(text) : 90;
+static int multiprocessors()
+{
+    return setting("CAIRN_EMULATOR_MULTIPROCESSORS", 4);
 }
 
 static size_t limit_of(const void *kernel)
@@ -70,7 +80,7 @@ static cudaError_t launch_check(const Launch &l)
     const size_t most = limit_of(l.kernel), fixed = shared_static_bytes(l.kernel);
     if (l.dynamic_bytes > most || (most <= SHARED_BYTES && fixed + l.dynamic_bytes > SHARED_BYTES))
         return cudaErrorInvalidValue;
-    if (l.cooperative && blocks > (unsigned long long)MULTIPROCESSORS *
+    if (l.cooperative && blocks > (unsigned long long)multiprocessors() *
                                       resident_blocks(l.kernel, threads, l.dynamic_bytes))
         return cudaErrorCooperativeLaunchTooLarge;
     return cudaSuccess;
@@ -202,7 +212,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
     p->totalConstMem = 64 << 10;
     p->major = capability() / 10;
     p->minor = capability() % 10;
-    p->multiProcessorCount = MULTIPROCESSORS;
+    p->multiProcessorCount = multiprocessors();
     p->warpSize = LANES;
     p->maxThreadsPerBlock = MOST_THREADS;
     p->maxThreadsPerMultiProcessor = MOST_RESIDENT_THREADS;

@@ -141,22 +141,6 @@ static void attention_says_what_it_cannot(void)
 
 /* ---- lstm, gru ---- */
 
-typedef struct Forced {
-    RecurrentCase k;
-    const char *kernel;
-} Forced;
-
-static Tensor *build_forced(Graph *g, Tensor *const in[], Dtype dtype, const void *context)
-{
-    const Forced *f = context;
-    const char *op = f->k.cell == CELL_LSTM ? "lstm" : "gru";
-    const Status s = device_force_kernel(graph_device(g), op, f->kernel);
-
-    if (s)
-        graph_fail(g, s);
-    return recurrent_build(g, in, dtype, &f->k);
-}
-
 static double distance(const float *a, const float *b, int64_t n)
 {
     double worst = 0, size = 1e-6;
@@ -173,13 +157,14 @@ static double distance(const float *a, const float *b, int64_t n)
 static void compare(RecurrentCase k, Dtype dtype, bool twice)
 {
     static const double TOLERANCE[] = {[F32] = 1e-4, [BF16] = 6e-2, [F16] = 1e-2};
-    const Forced ours = {k, "f32"}, other = {k, "cudnn"};
+    RecurrentCase other = k;
     RecurrentInputs p = recurrent_inputs(&k, 11);
     const OpSetting setting = {.dtype = dtype, .twice = twice};
     OpRun want = {0}, got = {0};
 
-    bool good = op_run(build_forced, &ours, p.in, RECURRENT_CASE_INPUTS, setting, &want) &&
-                op_run(build_forced, &other, p.in, RECURRENT_CASE_INPUTS, setting, &got);
+    other.kernel = "cudnn";
+    bool good = op_run(recurrent_build, &k, p.in, RECURRENT_CASE_INPUTS, setting, &want) &&
+                op_run(recurrent_build, &other, p.in, RECURRENT_CASE_INPUTS, setting, &got);
     if (good) {
         good &= CHECK_NEAR(distance(got.y, want.y, want.y_count), 0, TOLERANCE[dtype]);
         for (int i = 0; i < RECURRENT_CASE_INPUTS; i++)
@@ -190,9 +175,8 @@ static void compare(RecurrentCase k, Dtype dtype, bool twice)
                                0, TOLERANCE[dtype]);
     }
     if (!good)
-        printf("  %s, %s, %d directions, states %d, look %d\n",
-               k.cell == CELL_LSTM ? "lstm" : "gru", dtype_name(dtype), 1 + k.bidirectional,
-               k.states, k.look);
+        printf("  %s, %s, %d directions, states %d, look %d\n", recurrent_name(k.cell),
+               dtype_name(dtype), 1 + k.bidirectional, k.states, k.look);
     op_run_free(&want);
     op_run_free(&got);
     recurrent_inputs_free(&p);
@@ -225,8 +209,8 @@ static void lstm_says_what_it_cannot(void)
                              .H = 4,
                              .layers = 1,
                              .bidirectional = true,
-                             .states = true};
-    const Forced f = {k, "cudnn"};
+                             .states = true,
+                             .kernel = "cudnn"};
     RecurrentInputs p = recurrent_inputs(&k, 1);
     Tensor *x[RECURRENT_CASE_INPUTS] = {NULL};
     Device *device = NULL;
@@ -237,7 +221,7 @@ static void lstm_says_what_it_cannot(void)
     for (int i = 0; i < RECURRENT_CASE_INPUTS; i++)
         if (p.in[i].ndim)
             x[i] = graph_state(g, "x", p.in[i].places ? I32 : F32, p.in[i].ndim, p.in[i].dim);
-    build_forced(g, x, F32, &f);
+    recurrent_build(g, x, F32, &k);
     Status s = graph_status(g);
     s = s ? s : graph_plan(g);
     if (!CHECK(s == E_DEVICE && strstr(status_text(), "from h0 = 0 alone")))
