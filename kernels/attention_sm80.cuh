@@ -10,35 +10,13 @@
 #define KERNELS_ATTENTION_SM80_CUH
 
 #include "kernels/attention.cuh"
-#include "kernels/sm80.cuh"
+#include "kernels/mma.cuh"
 
 enum { MMA_WARPS = 4, MMA_THREADS = 32 * MMA_WARPS };
 
 static __device__ __forceinline__ unsigned mma_lane()
 {
     return threadIdx.x % 32;
-}
-
-static __device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                           uint32_t b1, bf16)
-{
-    mma_bf16(d, a, b0, b1);
-}
-static __device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                           uint32_t b1, f16)
-{
-    mma_f16(d, a, b0, b1);
-}
-
-static __device__ __forceinline__ uint32_t mma_pack(float low, float high, bf16)
-{
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<const uint32_t *>(&pair);
-}
-static __device__ __forceinline__ uint32_t mma_pack(float low, float high, f16)
-{
-    const __half2 pair = __floats2half2_rn(low, high);
-    return *reinterpret_cast<const uint32_t *>(&pair);
 }
 
 /* Where chunk `chunk` of row `row` of a tile begins, in elements. SPAN, the largest power of two up

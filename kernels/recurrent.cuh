@@ -1,8 +1,8 @@
 /* recurrent.cuh - what the CUDA twins of rnn, lstm and gru share. Formulas: recurrent.h.
  *
  *   recurrent.cu                      which kernel runs, plan, scratch, ranks
- *   recurrent_forward.cu              h w_hh and the cells
- *   recurrent_backward.cu             dgates w_hh and the cells' gradients
+ *   recurrent_forward.cuh, .cu        h w_hh; the cells
+ *   recurrent_backward.cuh, .cu       dgates w_hh; the cells' gradients
  *   recurrent_backward_products.cu    after it: gradients of weights, biases and x over all rows
  *   recurrent_cudnn.cu                all of it by cuDNN, where that is forced
  *

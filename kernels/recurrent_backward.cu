@@ -1,107 +1,11 @@
 /* recurrent_backward.cu - rnn, lstm and gru backward: the steps from the last to the first, by a launch
  * each or all in one; see recurrent.cuh.
  *
- * Step t first finishes dh with what step t + 1 sent back, dgates(t + 1) w_hh: a block does COLUMNS
- * units of ROWS ranks, its threads in four groups that take every fourth part of a tile of K and add
- * up in order. Then it computes the gradients of the gates of step t for the same units. What comes
- * after step 0 has only the first half and gives the gradient of h0.
+ * Step t first finishes dh with what step t + 1 sent back, dgates(t + 1) w_hh, for COLUMNS units of
+ * ROWS ranks a block. Then it computes the gradients of the gates of step t for the same units. What
+ * comes after step 0 has only the first half and gives the gradient of h0.
  */
-#include "kernels/recurrent.cuh"
-
-enum {
-    ROWS = 16,
-    COLUMNS = 32,
-    K_TILE = 64,
-    A_ROW = K_TILE + 4,
-    GROUPS = 4,
-    THREADS = 256,
-    WIDE = 256,
-    ROOM = GROUPS * ROWS * COLUMNS, // floats; also holds a tile of dgates
-};
-
-/* One step. States are of ranks, one direction after the other. */
-template <typename T>
-struct Back {
-    Sequences q;
-    Weight<T> w;          // [D*G*H, H]
-    const float *gates;   // [N, D*G*H]
-    const float *cell;    // [N, D*H]
-    const T *y;           // [N, D*H]
-    const T *dy;          // or NULL
-    const T *h0, *c0;     // [D*B, H] or NULL
-    T *dgates, *dgates_h; // [N, D*G*H]; one and the same but for gru
-    float *dh, *dc;       // [D*B, H], carried
-    int64_t H, D;
-    bool relu;
-    bool whole; // H is a multiple of 4
-};
-
-/* K_TILE numbers from k on of dgates(t + 1) of ROWS ranks. */
-template <typename T, int G>
-__device__ __forceinline__ void load_gates(const Back<T> &p, float *a, int64_t t, int64_t rank,
-                                           int64_t k, int64_t d)
-{
-    const int64_t K = G * p.H;
-
-    for (int i = threadIdx.x; i < ROWS * (K_TILE / 4); i += THREADS) {
-        const int r = i / (K_TILE / 4), column = i % (K_TILE / 4) * 4;
-        const bool there = p.q.length(rank + r) > t + 1;
-        const int64_t row = there ? p.q.row(rank + r, d, t + 1) : 0;
-        store_four(a + r * A_ROW + column, load_four(p.dgates_h + (row * p.D + d) * K + k + column,
-                                                     there ? K - k - column : 0, p.whole));
-    }
-}
-
-/* `rows` rows from k on of w_hh, [rows][COLUMNS]; rows beyond its last are 0. */
-template <typename T, typename W, int G>
-__device__ __forceinline__ void load_weights(const Back<T> &p, W *w, int64_t rows, int64_t unit,
-                                             int64_t k, int64_t d)
-{
-    const int64_t K = G * p.H;
-
-    for (int64_t i = threadIdx.x; i < rows * (COLUMNS / 4); i += THREADS) {
-        const int64_t r = i / (COLUMNS / 4), column = i % (COLUMNS / 4) * 4;
-        const int64_t left = k + r < K ? p.H - unit - column : 0;
-        store_four(w + r * COLUMNS + column,
-                   load_four(p.w, (d * K + k + r) * p.H + unit + column, left, p.whole));
-    }
-}
-
-/* room [GROUPS][ROWS][COLUMNS] = dgates(t + 1) w_hh in four parts. w: room for a tile, or with
- * RESIDENT all of its rows, which are there. */
-template <typename T, typename W, int G, bool RESIDENT>
-__device__ __forceinline__ void multiply(const Back<T> &p, W *w, float *room, int64_t t,
-                                         int64_t rank, int64_t unit, int64_t d)
-{
-    const int group = threadIdx.x / (THREADS / GROUPS), column = threadIdx.x % 8 * 4;
-    const int row = threadIdx.x % (THREADS / GROUPS) / 8;
-    float4 sum[2] = {make_float4(0, 0, 0, 0), make_float4(0, 0, 0, 0)};
-
-    for (int64_t k = 0; k < G * p.H; k += K_TILE) {
-        const W *tile = RESIDENT ? w + k * COLUMNS : w;
-        load_gates<T, G>(p, room, t, rank, k, d);
-        if (!RESIDENT)
-            load_weights<T, W, G>(p, w, K_TILE, unit, k, d);
-        __syncthreads();
-#pragma unroll 4
-        for (int i = group * (K_TILE / GROUPS); i < (group + 1) * (K_TILE / GROUPS); i++) {
-            const float4 right = load_four(tile + i * COLUMNS + column, 4, true);
-#pragma unroll
-            for (int r = 0; r < 2; r++) {
-                const float left = room[(row + r * (ROWS / 2)) * A_ROW + i];
-                sum[r].x = fmaf(left, right.x, sum[r].x);
-                sum[r].y = fmaf(left, right.y, sum[r].y);
-                sum[r].z = fmaf(left, right.z, sum[r].z);
-                sum[r].w = fmaf(left, right.w, sum[r].w);
-            }
-        }
-        __syncthreads();
-    }
-#pragma unroll
-    for (int r = 0; r < 2; r++)
-        store_four(room + (group * ROWS + row + r * (ROWS / 2)) * COLUMNS + column, sum[r]);
-    __syncthreads();
-}
+#include "kernels/recurrent_backward.cuh"
 
 /* The gradients of the gates of one rank and unit, dh complete; returns what stays of dh. */
 template <typename T, RecurrentKind KIND, int G>
@@ -152,8 +56,15 @@ __device__ __forceinline__ void back_block(const Back<T> &p, W *w, float *room, 
 {
     const int64_t unit = (int64_t)blockIdx.x * COLUMNS, d = blockIdx.z, least = t < 0 ? 0 : t;
 
-    if (p.q.length(rank) > t + 1) // the longest of the block was running then
-        multiply<T, W, G, RESIDENT>(p, w, room, t, rank, unit, d);
+    const int parts = sizeof(W) == 2 ? WARPS : GROUPS;
+    const int parts_row = sizeof(W) == 2 ? PARTS_ROW : COLUMNS;
+
+    if (p.q.length(rank) > t + 1) { // the longest of the block was running then
+        if constexpr (sizeof(W) == 2)
+            multiply_parts<T, G, RESIDENT>(p, w, room, t, rank, unit, d);
+        else
+            multiply<T, G, RESIDENT>(p, w, room, t, rank, unit, d);
+    }
     for (int i = threadIdx.x; i < ROWS * COLUMNS; i += THREADS) {
         const int64_t mine = rank + i / COLUMNS, u = unit + i % COLUMNS;
         const int64_t length = p.q.length(mine);
@@ -162,8 +73,8 @@ __device__ __forceinline__ void back_block(const Back<T> &p, W *w, float *room, 
         float *carried = p.dh + (d * p.q.B + mine) * p.H + u, dh = *carried;
         if (length > t + 1)
 #pragma unroll
-            for (int g = 0; g < GROUPS; g++)
-                dh += room[g * ROWS * COLUMNS + i];
+            for (int part = 0; part < parts; part++)
+                dh += room[(part * ROWS + i / COLUMNS) * parts_row + i % COLUMNS];
         *carried = t < 0 ? dh : slope<T, KIND, G>(p, mine, u, d, t, dh);
     }
 }
@@ -179,12 +90,12 @@ __device__ __forceinline__ void back_blocks(const Back<T> &p, W *w, float *room,
     }
 }
 
-template <typename T, RecurrentKind KIND, int G>
+template <typename T, typename W, RecurrentKind KIND, int G>
 static __global__ __launch_bounds__(THREADS, 2) void back_kernel(Back<T> p, int64_t t)
 {
-    DYNAMIC_SHARED(float, room); // a tile of dgates or the parts, then one of w_hh
+    DYNAMIC_SHARED(float, room); // room_of(), then a tile of w_hh
 
-    back_blocks<T, float, KIND, G, false>(p, room + ROOM, room, t);
+    back_blocks<T, W, KIND, G, false>(p, reinterpret_cast<W *>(room + room_of(sizeof(W))), room, t);
 }
 
 /* All steps down to `last`. */
@@ -193,8 +104,8 @@ static __global__ __launch_bounds__(THREADS, 2) void resident_kernel(Back<T> p, 
                                                                      int64_t last,
                                                                      unsigned *arrived)
 {
-    DYNAMIC_SHARED(float, room); // a tile of dgates or the parts, then `rows` rows of w_hh
-    W *w = reinterpret_cast<W *>(room + ROOM);
+    DYNAMIC_SHARED(float, room); // room_of(), then `rows` rows of w_hh
+    W *w = reinterpret_cast<W *>(room + room_of(sizeof(W)));
     const int64_t steps = p.q.length((int64_t)blockIdx.y * ROWS);
 
     load_weights<T, W, G>(p, w, rows, (int64_t)blockIdx.x * COLUMNS, 0, blockIdx.z);
@@ -260,19 +171,24 @@ static Back<T> back_of(const Call *c, const RecurrentShape &s)
                    s.H % 4 == 0 && aligned};
 }
 
-/* All rows of w_hh of a direction, in whole tiles. */
-static int64_t padded_rows(const RecurrentShape &s)
+/* All rows of w_hh of a direction, in whole tiles. size: of an element. */
+static int64_t padded_rows(const RecurrentShape &s, size_t size)
 {
-    return (s.G * s.H + K_TILE - 1) / K_TILE * K_TILE;
+    return (s.G * s.H + tile_of(size) - 1) / tile_of(size) * tile_of(size);
 }
 
-/* size: of an element of w_hh. */
 static size_t shared_bytes(int64_t rows, size_t size)
 {
-    return ROOM * sizeof(float) + (size_t)(rows * COLUMNS) * size;
+    return (size_t)room_of(size) * sizeof(float) + (size_t)(rows * COLUMNS) * size;
 }
 
-/* The kernel for w_hh in F32 or in T. */
+/* The kernels for w_hh in F32 or in T. */
+template <typename T, typename K>
+static auto steps_of(bool f32, K) -> void (*)(Back<T>, int64_t)
+{
+    return f32 ? back_kernel<T, float, K::KIND, K::GATE_COUNT>
+               : back_kernel<T, T, K::KIND, K::GATE_COUNT>;
+}
 template <typename T, typename K>
 static auto resident_of(bool f32, K) -> void (*)(Back<T>, int64_t, int64_t, unsigned *)
 {
@@ -293,7 +209,7 @@ Status recurrent_backward_fits(const Call *c, RecurrentCuda *plan)
         });
     });
     return recurrent_resident_fits(
-        c, kernel, THREADS, shared_bytes(padded_rows(s), dtype_size(weight)),
+        c, kernel, THREADS, shared_bytes(padded_rows(s, dtype_size(weight)), dtype_size(weight)),
         blocks_for(s.H, COLUMNS), blocks_for(s.B, ROWS), &plan->resident);
 }
 
@@ -311,18 +227,20 @@ static void run_resident(const Call *c, const RecurrentShape &s, const Back<T> &
 
     resident_allow(reinterpret_cast<const void *>(kernel), plan->resident);
     LAUNCH_COOPERATIVE(kernel, dim3(blocks_for(s.H, COLUMNS), plan->resident.ranks, (unsigned)s.D),
-                       THREADS, plan->resident.bytes, call_stream(c), p, padded_rows(s),
-                       last_step(c), scratch_at<unsigned>(c, plan->arrived));
+                       THREADS, plan->resident.bytes, call_stream(c), p,
+                       padded_rows(s, dtype_size(c->in[W_HH]->dtype)), last_step(c),
+                       scratch_at<unsigned>(c, plan->arrived));
 }
 
 template <typename T, typename K>
-static void run_steps(const Call *c, const RecurrentShape &s, const Back<T> &p, K)
+static void run_steps(const Call *c, const RecurrentShape &s, const Back<T> &p, K kind)
 {
     const dim3 grid(blocks_for(s.H, COLUMNS), rank_blocks(s.B, ROWS), (unsigned)s.D);
+    const size_t size = dtype_size(c->in[W_HH]->dtype);
 
     for (int64_t t = recurrent_args(c)->longest - 1; t >= last_step(c); t--)
-        LAUNCH((back_kernel<T, K::KIND, K::GATE_COUNT>), grid, THREADS,
-               shared_bytes(K_TILE, sizeof(float)), call_stream(c), p, t);
+        LAUNCH(steps_of<T>(p.w.f32, kind), grid, THREADS, shared_bytes(tile_of(size), size),
+               call_stream(c), p, t);
 }
 
 /* The steps of a Back<T>, then what follows from them. */

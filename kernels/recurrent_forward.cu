@@ -1,81 +1,9 @@
 /* recurrent_forward.cu - rnn, lstm and gru forward: the steps, after one product for all inputs, by
  * a launch each or all in one; see recurrent.cuh. A block computes UNITS units of ROWS sequences: h
- * w_hh by tiles of K in shared memory, all gates of a unit in one thread, which then computes the
- * cell. The states alternate between two buffers.
+ * w_hh, then all gates of a unit in one thread, which computes the cell. The states alternate between
+ * two buffers.
  */
-#include "kernels/recurrent.cuh"
-
-enum { ROWS = 16, UNITS = 16, K_TILE = 64, K_ROW = K_TILE + 4, THREADS = 128, WIDE = 256 };
-
-/* One step. States are of ranks, one direction after the other. */
-template <typename T>
-struct Step {
-    Sequences q;
-    Weight<T> w;       // [D*G*H, H]
-    const float *bias; // of gru: b_hn [D*G*H], the third gate counts
-    float *gates;      // [N, D*G*H]
-    float *even, *odd; // h [D*B, H] before even and before odd steps
-    float *c;          // [D*B, H]
-    float *cell;       // [N, D*H]; not of rnn
-    T *y;              // [N, D*H]
-    int64_t H, D;
-    bool relu;
-    bool whole; // H is a multiple of 4
-    bool keep;  // gates are overwritten by what backward reads
-};
-
-/* `columns` columns from k on of the weights of UNITS units, w_row elements from row to row. */
-template <typename T, typename W, int G>
-__device__ __forceinline__ void load_weights(const Step<T> &p, W *w, int w_row, int columns,
-                                             int64_t unit, int64_t k, int64_t d)
-{
-    for (int i = threadIdx.x; i < G * UNITS * (columns / 4); i += THREADS) {
-        const int r = i / (columns / 4), column = i % (columns / 4) * 4;
-        const int64_t u = unit + r % UNITS, row = (d * G + r / UNITS) * p.H + u;
-        const int64_t left = u < p.H ? p.H - k - column : 0;
-        store_four(w + r * w_row + column, load_four(p.w, row * p.H + k + column, left, p.whole));
-    }
-}
-
-/* K_TILE columns from k on of the states of ROWS ranks. */
-template <typename T>
-__device__ __forceinline__ void load_states(const Step<T> &p, float *h, int64_t t, int64_t rank,
-                                            int64_t k, int64_t d)
-{
-    const float *from = t % 2 ? p.odd : p.even;
-
-    for (int i = threadIdx.x; i < ROWS * (K_TILE / 4); i += THREADS) {
-        const int r = i / (K_TILE / 4), column = i % (K_TILE / 4) * 4;
-        const int64_t left = p.q.length(rank + r) > t ? p.H - k - column : 0;
-        store_four(h + r * K_ROW + column,
-                   load_four(from + (d * p.q.B + rank + r) * p.H + k + column, left, p.whole));
-    }
-}
-
-/* sum[i][g] += the tile's part of gate g of row `row` + 8 i, unit `unit` of the block. */
-template <typename W, int G>
-__device__ __forceinline__ void multiply_tiles(const W *w, int w_row, const float *h, int row,
-                                               int unit, float (&sum)[2][G])
-{
-#pragma unroll 4
-    for (int k = 0; k < K_TILE; k += 4) {
-        float4 left[2];
-#pragma unroll
-        for (int i = 0; i < 2; i++)
-            left[i] = *reinterpret_cast<const float4 *>(h + (row + i * (ROWS / 2)) * K_ROW + k);
-#pragma unroll
-        for (int g = 0; g < G; g++) {
-            const float4 right = load_four(w + (g * UNITS + unit) * w_row + k, 4, true);
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                sum[i][g] = fmaf(left[i].x, right.x, sum[i][g]);
-                sum[i][g] = fmaf(left[i].y, right.y, sum[i][g]);
-                sum[i][g] = fmaf(left[i].z, right.z, sum[i][g]);
-                sum[i][g] = fmaf(left[i].w, right.w, sum[i][g]);
-            }
-        }
-    }
-}
+#include "kernels/recurrent_forward.cuh"
 
 /* The cell of one rank and unit. sum: h w_hh of its gates. */
 template <typename T, RecurrentKind KIND, int G>
@@ -119,52 +47,34 @@ __device__ __forceinline__ void cell(const Step<T> &p, int64_t rank, int64_t u, 
         gate[g * p.H] = a[g];
 }
 
-/* One step of ROWS ranks from `rank` on. w: room for a tile, or with RESIDENT all columns, which are
- * there; h: room for a tile. */
-template <typename T, typename W, RecurrentKind KIND, int G, bool RESIDENT>
-__device__ __forceinline__ void step_block(const Step<T> &p, W *w, int w_row, float *h, int64_t t,
-                                           int64_t rank)
-{
-    const int64_t unit = (int64_t)blockIdx.x * UNITS, d = blockIdx.z;
-    const int u = threadIdx.x % UNITS, row = threadIdx.x / UNITS;
-    float sum[2][G];
-
-#pragma unroll
-    for (int i = 0; i < 2; i++)
-#pragma unroll
-        for (int g = 0; g < G; g++)
-            sum[i][g] = 0;
-    for (int64_t k = 0; k < p.H; k += K_TILE) {
-        if (!RESIDENT)
-            load_weights<T, W, G>(p, w, w_row, K_TILE, unit, k, d);
-        load_states<T>(p, h, t, rank, k, d);
-        __syncthreads();
-        multiply_tiles<W, G>(RESIDENT ? w + k : w, w_row, h, row, u, sum);
-        __syncthreads();
-    }
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        const int64_t mine = rank + row + i * (ROWS / 2);
-        if (unit + u < p.H && p.q.length(mine) > t)
-            cell<T, KIND, G>(p, mine, unit + u, d, t, sum[i]);
-    }
-}
-
 /* One step of every gridDim.y-th ROWS ranks; nobody after them is longer. */
 template <typename T, typename W, RecurrentKind KIND, int G, bool RESIDENT>
-__device__ __forceinline__ void step_blocks(const Step<T> &p, W *w, int w_row, float *h, int64_t t)
+__device__ __forceinline__ void step_blocks(const Step<T> &p, W *w, int w_row, float *room,
+                                            int64_t t)
 {
+    const int64_t unit = (int64_t)blockIdx.x * UNITS;
+    const int u = threadIdx.x % UNITS, row = threadIdx.x / UNITS;
+
     for (int64_t rank = (int64_t)blockIdx.y * ROWS; p.q.length(rank) > t;
-         rank += (int64_t)gridDim.y * ROWS)
-        step_block<T, W, KIND, G, RESIDENT>(p, w, w_row, h, t, rank);
+         rank += (int64_t)gridDim.y * ROWS) {
+        float sum[2][G];
+        multiply<T, W, G, RESIDENT>(p, w, w_row, room, t, rank, row, u, sum);
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const int64_t mine = rank + row + i * (ROWS / 2);
+            if (unit + u < p.H && p.q.length(mine) > t)
+                cell<T, KIND, G>(p, mine, unit + u, blockIdx.z, t, sum[i]);
+        }
+    }
 }
 
-template <typename T, RecurrentKind KIND, int G>
+template <typename T, typename W, RecurrentKind KIND, int G>
 static __global__ __launch_bounds__(THREADS, 4) void step_kernel(Step<T> p, int64_t t)
 {
-    DYNAMIC_SHARED(float, w); // [G * UNITS][K_ROW], then h [ROWS][K_ROW]
+    DYNAMIC_SHARED(float, room); // room_of(), then w_hh [G * UNITS][row_of(K_TILE)]
+    W *w = reinterpret_cast<W *>(room + room_of(G, sizeof(W)));
 
-    step_blocks<T, float, KIND, G, false>(p, w, K_ROW, w + G * UNITS * K_ROW, t);
+    step_blocks<T, W, KIND, G, false>(p, w, row_of(K_TILE, sizeof(W)), room, t);
 }
 
 /* All steps. */
@@ -172,14 +82,15 @@ template <typename T, typename W, RecurrentKind KIND, int G>
 static __global__ __launch_bounds__(THREADS, 4) void resident_kernel(Step<T> p, int columns,
                                                                      unsigned *arrived)
 {
-    DYNAMIC_SHARED(float, h); // [ROWS][K_ROW], then w_hh [G * UNITS][columns + 4]
-    W *w = reinterpret_cast<W *>(h + ROWS * K_ROW);
+    DYNAMIC_SHARED(float, room); // room_of(), then w_hh [G * UNITS][row_of(columns)]
+    W *w = reinterpret_cast<W *>(room + room_of(G, sizeof(W)));
     const int64_t steps = p.q.length((int64_t)blockIdx.y * ROWS);
+    const int w_row = row_of(columns, sizeof(W));
 
-    load_weights<T, W, G>(p, w, columns + 4, columns, (int64_t)blockIdx.x * UNITS, 0, blockIdx.z);
+    load_weights<T, W, G>(p, w, w_row, columns, (int64_t)blockIdx.x * UNITS, 0, blockIdx.z);
     __syncthreads();
     for (int64_t t = 0; t < steps; t++) {
-        step_blocks<T, W, KIND, G, true>(p, w, columns + 4, h, t);
+        step_blocks<T, W, KIND, G, true>(p, w, w_row, room, t);
         wait_for_blocks(arrived + blockIdx.z * p.q.B + blockIdx.y, (unsigned)((t + 1) * gridDim.x));
     }
 }
@@ -271,10 +182,17 @@ static int padded_columns(const RecurrentShape &s)
 /* size: of an element of w_hh. */
 static size_t shared_bytes(int G, int columns, size_t size)
 {
-    return (size_t)(G * UNITS * (columns + 4)) * size + ROWS * K_ROW * sizeof(float);
+    return (size_t)(G * UNITS * row_of(columns, size)) * size +
+           (size_t)room_of(G, size) * sizeof(float);
 }
 
-/* The kernel for w_hh in F32 or in T. */
+/* The kernels for w_hh in F32 or in T. */
+template <typename T, typename K>
+static auto steps_of(bool f32, K) -> void (*)(Step<T>, int64_t)
+{
+    return f32 ? step_kernel<T, float, K::KIND, K::GATE_COUNT>
+               : step_kernel<T, T, K::KIND, K::GATE_COUNT>;
+}
 template <typename T, typename K>
 static auto resident_of(bool f32, K) -> void (*)(Step<T>, int, unsigned *)
 {
@@ -312,13 +230,13 @@ static void run_resident(const Call *c, const RecurrentShape &s, const Step<T> &
 }
 
 template <typename T, typename K>
-static void run_steps(const Call *c, const RecurrentShape &s, const Step<T> &p, K)
+static void run_steps(const Call *c, const RecurrentShape &s, const Step<T> &p, K kind)
 {
     const dim3 grid(blocks_for(s.H, UNITS), rank_blocks(s.B, ROWS), (unsigned)s.D);
+    const size_t bytes = shared_bytes((int)s.G, K_TILE, dtype_size(c->in[W_HH]->dtype));
 
     for (int64_t t = 0; t < recurrent_args(c)->longest; t++)
-        LAUNCH((step_kernel<T, K::KIND, K::GATE_COUNT>), grid, THREADS,
-               shared_bytes(K::GATE_COUNT, K_TILE, sizeof(float)), call_stream(c), p, t);
+        LAUNCH(steps_of<T>(p.w.f32, kind), grid, THREADS, bytes, call_stream(c), p, t);
 }
 
 /* What the inputs contribute to all gates; then the steps of a Step<T>. */
