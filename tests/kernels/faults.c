@@ -22,6 +22,16 @@ static const Op faulty_op = {
     .forward = {NULL, IF_CUDA(faulty_forward_cuda)},
 };
 
+static Status compile(Graph *g, Arena *arena)
+{
+    const Status s = graph_plan(g);
+
+    if (s)
+        return s;
+    const Status opened = arena_open(arena, graph_device(g), graph_bytes(g) + ARENA_ALIGNMENT);
+    return opened ? opened : graph_compile(g, arena);
+}
+
 static Status run_one_fault(Device *d, Tensor *x)
 {
     Graph *g = graph_new(d, (GraphOptions){0});
@@ -32,11 +42,7 @@ static Status run_one_fault(Device *d, Tensor *x)
     Tensor *a = op_add(g, in, in);
     Tensor *b = graph_record(g, &faulty_op, 1, &a, NULL, 0)->out[0];
     (void)op_add(g, b, b);
-    Status s = graph_plan(g);
-    if (!s)
-        s = arena_open(&arena, d, graph_bytes(g) + ARENA_ALIGNMENT);
-    if (!s)
-        s = graph_compile(g, &arena);
+    Status s = compile(g, &arena);
     if (!CHECK_OK(s))
         return s;
     s = graph_run(g, NULL);
@@ -100,11 +106,7 @@ static void half_a_recording_is_not_kept(void)
     sum->data = on_device(d, one, sizeof one);
     (void)graph_record(g, &refusing_op, 1, &x, &args, sizeof args);
     graph_store(g, sum, op_add(g, x, x), false);
-    Status s = graph_plan(g);
-    if (!s)
-        s = arena_open(&arena, d, graph_bytes(g) + ARENA_ALIGNMENT);
-    if (!s)
-        s = graph_compile(g, &arena);
+    Status s = compile(g, &arena);
     CHECK_OK(s);
     for (int i = 1; i <= RECORDED_RUN + 2 && !s; i++) {
         const Status ran = graph_run(g, NULL);
