@@ -358,8 +358,9 @@ static void a_silent_host_is_given_up(void)
     d.limits.backoff_ms = 5000; // a retry would make this test slow
     CHECK(download_file(&d) == E_IO);
     CHECK(!strncmp(status_text(), "http://", 7)); // not "after 6 attempts"
-    CHECK(strstr(status_text(), "imed out") || strstr(status_text(), "imeout was reached") ||
-          strstr(status_text(), "Failed to connect")); // as curl says where the clock was slow
+    // curl has several sentences for it, by where it looked at the clock
+    CHECK(strstr(status_text(), "imed out") || strstr(status_text(), "imeout") ||
+          strstr(status_text(), "Failed to connect"));
     for (int i = 0; i < 4; i++)
         close(waiting[i]);
     close(listener);
