@@ -36,10 +36,8 @@ end_unless_done "$code"
 
 say "Fine-tuning $model on 3,000 questions of SQuAD v1.1; evaluation on XQuAD English (1,190)."
 code=0
-# So few updates want a higher rate than the recipe's: docs/squad.md says how it was chosen.
 # shellcheck disable=SC2086 # words on purpose
-results=$($cairn train squad-minilm "model=$model" train_data=squad-sample learning_rate=2e-4 \
-    validation_data=xquad-en eval_on_start=true eval_steps=1000000 "output_dir=$output" resume=true \
+results=$($cairn train deploy/demo/recipe.yaml "model=$model" "output_dir=$output" resume=true \
     ${DEMO_ARGUMENTS:-}) || code=$?
 end_unless_done "$code"
 
