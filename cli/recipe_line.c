@@ -3,6 +3,7 @@
 
 #include "runtime/file.h"
 #include "runtime/nearest.h"
+#include "runtime/shell_word.h"
 #include "train/recipes.h"
 
 #include <stdio.h>
@@ -119,25 +120,6 @@ Status recipe_line_read(const Arguments *a, int first, const char *command, cons
     return OK;
 }
 
-/* A word as a shell takes it back. */
-static void write_word(FILE *f, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                "0123456789_./+:,@%=-";
-
-    if (*word && !word[strspn(word, plain)]) {
-        fprintf(f, " %s", word);
-        return;
-    }
-    fputs(" '", f);
-    for (; *word; word++)
-        if (*word == '\'')
-            fputs("'\\''", f);
-        else
-            fputc(*word, f);
-    fputc('\'', f);
-}
-
 char *recipe_line_text(const Arguments *a, int first, const char *command)
 {
     char *text = NULL;
@@ -146,9 +128,16 @@ char *recipe_line_text(const Arguments *a, int first, const char *command)
 
     if (!f)
         return NULL;
+    bool whole = true;
     fputs(command, f);
-    for (int i = first; i < arguments_count(a); i++)
-        write_word(f, arguments_at(a, i));
+    for (int i = first; i < arguments_count(a) && whole; i++) {
+        char *word = shell_word(arguments_at(a, i));
+        whole = word && fprintf(f, " %s", word) > 0;
+        free(word);
+    }
     fclose(f);
-    return text;
+    if (whole)
+        return text;
+    free(text);
+    return NULL;
 }

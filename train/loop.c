@@ -3,6 +3,7 @@
 
 #include "runtime/file.h"
 #include "runtime/philox.h"
+#include "runtime/shell_word.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -188,22 +189,6 @@ static bool save_is_due(const Trainer *t)
         return false; // the end saves
     return t->save_steps ? t->at.update % t->save_steps == 0
                          : loop_seconds() - t->last_save >= SAVE_SECONDS;
-}
-
-/* The line to resume is there to be copied into a shell: in quotes where the path needs them. */
-static char *shell_word(const char *path)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                "0123456789_./+:,@%=-";
-    char *word = malloc(4 * strlen(path) + 3), *at = word;
-
-    if (!word || !path[strspn(path, plain)])
-        return word ? strcpy(word, path) : NULL;
-    *at++ = '\'';
-    for (; *path; path++)
-        at = stpcpy(at, *path == '\'' ? "'\\''" : (char[]){*path, '\0'});
-    strcpy(at, "'");
-    return word;
 }
 
 static Status stop_for_signal(Trainer *t)
