@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { SAVE_SECONDS = 300, MOST_SKIPPED = 100 };
 
