@@ -1,10 +1,12 @@
 /* gemm_cpu.c - matrix products of the CPU, by oneDNN.
  *
- * A plan is one product, or, where operands are widened, one for each block of rows in memory: of
+ * A plan is one product, or, where operands are copied, one for each block of rows in memory: of
  * the rows of a and c where a is not transposed, else (weight gradients) of the rows of a and b,
- * which are added up in c. A product is one primitive of oneDNN's (gemm_product.h) or, on
- * processors without AVX-512, tiles (gemm_tiles.h). The number of threads is fixed when a plan
- * is made, and set again when it runs.
+ * which are added up in c. Copied are operands of types that oneDNN does not read, and those of tiled
+ * weight gradients whose rows lie a multiple of a KiB apart: a column of such rows falls on few lines of
+ * the first cache. A product is one primitive of oneDNN's (gemm_product.h) or, on processors without
+ * AVX-512, tiles (gemm_tiles.h). The number of threads is fixed when a plan is made, and set again
+ * when it runs.
  */
 #include "kernels/gemm_parts.h"
 #include "kernels/gemm_product.h"
@@ -18,7 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDEN_ROWS = 8 * GEMM_TILE_ROWS }; // rows of a block that is widened at once
+enum {
+    COPY_ROWS = 8 * GEMM_TILE_ROWS, // of a block that is copied at once
+    CROWDED = 256, // numbers: a column of rows a multiple of this apart has few lines
+    ROW_PAD = 16
+};
 
 typedef struct GemmLibrary {
     dnnl_engine_t engine;
@@ -39,7 +45,7 @@ typedef struct GemmCpu {
     int threads;
     GemmLibrary *library;
     bool packed; // b is, see gemm_tiles.h
-    bool widen_a, widen_b, widen_c, widen_bias;
+    bool copy_a, copy_b, widen_c, widen_bias;
     int64_t block; // rows of a piece
     Piece *piece;
     int64_t pieces;
@@ -93,7 +99,18 @@ bool gemm_cpu_copies_b(Device *d, const Gemm *g)
     return (gemm_tiles_serve(g) && gemm_tiles_pack_b(g)) || !is_native(d, g);
 }
 
-/* The product of this piece, its operands as they are after widening. */
+static bool crowded(int64_t stride)
+{
+    return stride % CROWDED == 0;
+}
+
+/* Of a copied operand of a weight gradient. */
+static int64_t copy_stride(int64_t columns)
+{
+    return crowded(columns) ? columns + ROW_PAD : columns;
+}
+
+/* The product of this piece, its operands as they are after copying. */
 static Gemm piece_gemm(const GemmCpu *p, const Piece *piece)
 {
     const bool sums = p->g.a.transposed; // pieces run along k
@@ -102,10 +119,14 @@ static Gemm piece_gemm(const GemmCpu *p, const Piece *piece)
     g.m = sums ? g.m : piece->count;
     g.k = sums ? piece->count : g.k;
     g.accumulate = g.accumulate || (sums && piece->start > 0);
-    if (p->widen_a)
-        g.a = (GemmMatrix){F32, sums ? g.m : g.k, sums};
-    if (p->widen_b)
-        g.b = (GemmMatrix){F32, g.b.transposed ? g.k : g.n, g.b.transposed};
+    if (p->copy_a)
+        g.a = (GemmMatrix){F32, sums ? copy_stride(g.m) : g.k, sums};
+    if (p->copy_b)
+        g.b = (GemmMatrix){F32,
+                           sums             ? copy_stride(g.n)
+                           : g.b.transposed ? g.k
+                                            : g.n,
+                           g.b.transposed};
     if (p->widen_c)
         g.c = (GemmMatrix){F32, g.n, false};
     if (p->widen_bias)
@@ -154,26 +175,29 @@ static Status make_pieces(GemmCpu *p)
 }
 
 /* Blocks of rows of a, and of b where it is summed along with a; b whole otherwise. */
-static void plan_widening(GemmCpu *p, bool native)
+static void plan_copies(GemmCpu *p, bool native)
 {
     const Gemm *g = &p->g;
-    const bool sums = g->a.transposed;
+    const bool sums = g->a.transposed, tiled = gemm_tiles_serve(g);
     const int64_t rows = sums ? g->k : g->m;
     const bool narrow_sum = sums && g->c.dtype != F32; // must be rounded once
-    const int64_t block = native || narrow_sum || rows < WIDEN_ROWS ? rows : WIDEN_ROWS;
+    const bool spread = native && sums && tiled && rows >= COPY_ROWS;
 
-    p->block = block;
-    p->packed = gemm_tiles_serve(g) && gemm_tiles_pack_b(g);
+    p->copy_a = (!native && g->a.dtype != F32) || (spread && crowded(g->a.stride));
+    p->packed = tiled && gemm_tiles_pack_b(g);
+    p->copy_b = (!native && g->b.dtype != F32 && !p->packed) || (spread && crowded(g->b.stride));
+    const bool whole = narrow_sum || rows < COPY_ROWS || (native && !p->copy_a && !p->copy_b);
+    const int64_t block = p->block = whole ? rows : COPY_ROWS;
+
     p->b_bytes = p->packed ? gemm_tiles_panel_bytes(g) : 0;
+    if (p->copy_a)
+        p->a_bytes = arena_round((size_t)(block * (sums ? copy_stride(g->m) : g->k)) * 4);
+    if (p->copy_b)
+        p->b_bytes = arena_round((size_t)(sums ? block * copy_stride(g->n) : g->k * g->n) * 4);
     if (native)
         return;
-    p->widen_a = g->a.dtype != F32;
-    p->widen_b = g->b.dtype != F32 && !p->packed;
     p->widen_c = g->c.dtype != F32;
     p->widen_bias = g->bias && g->bias_dtype != F32;
-    p->a_bytes = p->widen_a ? arena_round((size_t)(block * (sums ? g->m : g->k)) * 4) : 0;
-    if (p->widen_b)
-        p->b_bytes = arena_round((size_t)((sums ? block : g->k) * g->n) * 4);
     p->c_bytes = p->widen_c ? arena_round((size_t)((sums ? g->m : block) * g->n) * 4) : 0;
     p->bias_bytes = p->widen_bias ? arena_round((size_t)g->n * 4) : 0;
 }
@@ -195,7 +219,7 @@ Status gemm_cpu_make(GemmPlan **out, Device *d, Gemm g)
     p->threads = d->threads;
     p->library = library;
     // oneDNN has no product of F32 that it stores narrower
-    plan_widening(p, is_native(d, &g) && (g.a.dtype == BF16 || g.c.dtype == F32));
+    plan_copies(p, is_native(d, &g) && (g.a.dtype == BF16 || g.c.dtype == F32));
     s = make_pieces(p);
     if (s)
         gemm_cpu_free(&p->plan);
@@ -221,7 +245,7 @@ size_t gemm_cpu_scratch(const GemmPlan *plan)
     return p->pad_bytes + p->a_bytes + p->b_bytes + p->c_bytes + p->bias_bytes;
 }
 
-/* Rows of one matrix copied to another of another storage type (one of the two is F32). */
+/* Rows of one matrix copied to another (one of the two is F32). */
 CLONES static void convert_rows(void *to, Dtype to_dtype, int64_t to_stride, const void *from,
                                 Dtype from_dtype, int64_t from_stride, int64_t rows, int64_t n,
                                 int threads)
@@ -263,14 +287,14 @@ static bool multiply(const GemmCpu *p, const Piece *x, const void *a, const void
     return gemm_tiles_run(&g, p->threads, p->packed, a, b, c, bias, scratch);
 }
 
-/* Widens what this piece reads, multiplies, narrows what it wrote. */
+/* Copies what this piece must not read as it is, multiplies, narrows what it wrote. */
 static bool run_piece(const GemmCpu *p, const Piece *x, const void *a, const void *b, void *c,
                       const void *bias, char *scratch)
 {
     const Gemm *g = &p->g;
     const bool sums = g->a.transposed;
-    char *wide_a = scratch + p->pad_bytes, *wide_b = wide_a + p->a_bytes;
-    char *wide_c = wide_b + p->b_bytes;
+    char *own_a = scratch + p->pad_bytes, *own_b = own_a + p->a_bytes;
+    char *wide_c = own_b + p->b_bytes;
     const char *from_a = rows_from(a, &g->a, x->start);
     const char *from_b = sums ? rows_from(b, &g->b, x->start) : b;
     char *to_c = sums ? c : (char *)c + (rows_from(c, &g->c, x->start) - (const char *)c);
@@ -278,18 +302,18 @@ static bool run_piece(const GemmCpu *p, const Piece *x, const void *a, const voi
     const int64_t b_rows = sums ? x->count : g->b.transposed ? g->n : g->k;
     const int64_t b_columns = g->b.transposed ? g->k : g->n, a_columns = sums ? g->m : g->k;
 
-    if (p->widen_a)
-        convert_rows(wide_a, F32, a_columns, from_a, g->a.dtype, g->a.stride, x->count, a_columns,
-                     p->threads);
+    if (p->copy_a)
+        convert_rows(own_a, F32, sums ? copy_stride(a_columns) : a_columns, from_a, g->a.dtype,
+                     g->a.stride, x->count, a_columns, p->threads);
     if (p->packed && x->start == 0)
-        gemm_tiles_pack(g, p->threads, b, (float *)(void *)wide_b);
-    if (p->widen_b && (sums || x->start == 0))
-        convert_rows(wide_b, F32, b_columns, from_b, g->b.dtype, g->b.stride, b_rows, b_columns,
-                     p->threads);
+        gemm_tiles_pack(g, p->threads, b, (float *)(void *)own_b);
+    if (p->copy_b && (sums || x->start == 0))
+        convert_rows(own_b, F32, sums ? copy_stride(b_columns) : b_columns, from_b, g->b.dtype,
+                     g->b.stride, b_rows, b_columns, p->threads);
     if (p->widen_c && g->accumulate)
         convert_rows(wide_c, F32, g->n, to_c, g->c.dtype, g->c.stride, c_rows, g->n, p->threads);
     const bool good =
-        multiply(p, x, p->widen_a ? wide_a : from_a, p->widen_b || p->packed ? wide_b : from_b,
+        multiply(p, x, p->copy_a ? own_a : from_a, p->copy_b || p->packed ? own_b : from_b,
                  p->widen_c ? wide_c : to_c, bias, scratch);
     if (p->widen_c && good)
         convert_rows(to_c, g->c.dtype, g->c.stride, wide_c, F32, g->n, c_rows, g->n, p->threads);

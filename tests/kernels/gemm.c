@@ -120,6 +120,26 @@ static void check_shape(Dtype a, Dtype b, Dtype c, const int64_t shape[3], doubl
     }
 }
 
+/* Sums over rows a multiple of a KiB apart, of a, of b, of both: such rows are copied in blocks. */
+static void crowded_rows_are_right(void)
+{
+    static const struct {
+        int64_t m, n, k, a_row, b_row;
+    } of[] = {{250, 20, 1100, 256, 23},  {20, 250, 480, 20, 512},  {256, 256, 961, 256, 256},
+              {300, 512, 479, 512, 512}, {10, 256, 1100, 19, 256}, {400, 512, 600, 1024, 512}};
+
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        for (int add = 0; add < 2; add++)
+            check_product((Gemm){.m = of[i].m,
+                                 .n = of[i].n,
+                                 .k = of[i].k,
+                                 .a = {F32, of[i].a_row, true},
+                                 .b = {F32, of[i].b_row, false},
+                                 .c = {F32, of[i].n + 7, false},
+                                 .accumulate = add},
+                          5e-5);
+}
+
 /* The last shape has several panels of columns, and sums so long that F32 is less exact. */
 static void check_all(Dtype a, Dtype b, Dtype c, double tolerance)
 {
@@ -209,7 +229,8 @@ static void rows_keep_their_bits(void)
 static void threads_keep_the_bits_of_sums(void)
 {
     static const int64_t shape[][3] = {{64, 64, 1500},  {13, 300, 700},  {2, 384, 1500},
-                                       {384, 400, 600}, {790, 400, 600}, {790, 400, 5}};
+                                       {384, 400, 600}, {790, 400, 600}, {790, 400, 5},
+                                       {256, 256, 1100}};
 
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
         const int64_t m = shape[i][0], n = shape[i][1], k = shape[i][2];
@@ -258,6 +279,7 @@ int main(int argc, char **argv)
     (void)argc;
     RUN(says_what_is_copied);
     RUN(products_are_right);
+    RUN(crowded_rows_are_right);
     RUN(rows_keep_their_bits);
     RUN(threads_keep_the_bits_of_sums);
     const int result = test_result();
