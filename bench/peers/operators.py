@@ -92,16 +92,16 @@ def output_of(command, a):
 
 
 def cairn_ms(name, a):
+    """(both passes, the time the machine's own rates would need for them)"""
     shape = ",".join(f"{k}={v}" for k, v in shape_of(name, a).items())
     rows = json.loads(output_of(
         [a.bench, name, "--shape", shape, "--dtype", "f32", "--device", "cpu", "--json",
          "--threads", str(a.threads), "--repeats", str(a.repeats)], a))
-    passes = {r["pass"]: r["median_ms"] for r in rows
-              if r["operator"] == name and r["library"] == "cairn"}
+    passes = {r["pass"]: r for r in rows if r["operator"] == name and r["library"] == "cairn"}
     if set(passes) != {"forward", "backward"}:
         sys.exit(f"operators.sh: {a.bench} timed of {name}: {', '.join(passes) or 'nothing'}; "
                  "expected forward and backward")
-    return sum(passes.values())
+    return tuple(sum(r[key] for r in passes.values()) for key in ("median_ms", "limit_ms"))
 
 
 def torch_ms(name, a):
@@ -114,21 +114,25 @@ def compare(a):
     names = [n for n in SHAPES if not a.only or n in a.only.split(",")]
     if a.only and len(names) != len(a.only.split(",")):
         sys.exit(f"operators.sh: ONLY={a.only}, expected some of {','.join(SHAPES)}")
-    ours, theirs = {n: [] for n in names}, {n: [] for n in names}
+    ours, limits, theirs = ({n: [] for n in names} for _ in range(3))
     for i in range(a.rounds):
         for name in names:
-            ours[name].append(cairn_ms(name, a))
+            took, limit = cairn_ms(name, a)
+            ours[name].append(took)
+            limits[name].append(limit)
             theirs[name].append(torch_ms(name, a))
-            print(f"round {i + 1} of {a.rounds}: {name}: Cairn {ours[name][-1]:.3f} ms, "
+            print(f"round {i + 1} of {a.rounds}: {name}: Cairn {took:.3f} ms (limit {limit:.3f}), "
                   f"PyTorch {theirs[name][-1]:.3f} ms", file=sys.stderr, flush=True)
     ratios = []
-    print(f"{'operator':<14} {'least':>6} {'most':>6} {'median':>6}   PyTorch's time over Cairn's, "
-          f"{a.threads} threads, F32, forward and backward")
+    print(f"{'operator':<14} {'least':>6} {'most':>6} {'median':>6} {'limit':>6}   PyTorch's time over "
+          f"Cairn's, {a.threads} threads, F32, forward and backward")
     for name in names:
         by_round = [t / o for t, o in zip(theirs[name], ours[name])]
-        ratio = statistics.median(theirs[name]) / statistics.median(ours[name])
-        print(f"{name:<14} {min(by_round):6.2f} {max(by_round):6.2f} {ratio:6.2f}")
+        peer = statistics.median(theirs[name])
+        ratio, most = (peer / statistics.median(x[name]) for x in (ours, limits))
+        print(f"{name:<14} {min(by_round):6.2f} {max(by_round):6.2f} {ratio:6.2f} {most:6.2f}")
         ratios.append(f"{name}={ratio:.2f}")
+    print("limit: what the machine's own rates of copies and products, measured in the same run, would give")
     print(" ".join(ratios))
 
 

@@ -11,6 +11,9 @@
 #   layernorm       [4096, 768]
 #   cross_entropy   [512, 30522]
 #
+# Beside the ratio stands its limit: the ratio if Cairn ran at the rates of copies and products that its
+# own benchmark measured in the same run.
+#
 # The last line of standard output is PyTorch's time over Cairn's:
 #   lstm=R gru=R attention=R layernorm=R cross_entropy=R
 #
