@@ -1,10 +1,9 @@
 /* attention_sm90.cuh - tiles of the kernels of attention for sm_90a: BF16 and F16, products by wgmma
  * with sums in F32, tiles fetched by TMA.
  *
- * A tile is rows of one head in shared memory, in panels of 64 columns; a panel is [rows][64] with
- * the 128-byte swizzle. What a panel has beyond the head's width is zero and enters no product. A
- * warpgroup owns 64 rows of a result, and a warp 16 of them in the fragments of
- * attention_sm80.cuh, so that what is done with scores between two products is the same.
+ * A tile is rows of one head in shared memory, in panels of 64, 32 or 16 columns that the swizzle of as
+ * many bytes exchanges. A warpgroup owns 64 rows of a result, and a warp 16 of them in the fragments
+ * of attention_sm80.cuh, so that what is done with scores between two products is the same.
  */
 #ifndef KERNELS_ATTENTION_SM90_CUH
 #define KERNELS_ATTENTION_SM90_CUH
@@ -14,8 +13,7 @@
 
 enum {
     WARPGROUP = 128, // threads
-    PANEL = 64,      // columns, and rows of a warpgroup's result
-    ROW_BYTES = 2 * PANEL,
+    PANEL = 64,      // rows of a warpgroup's result
 };
 
 /* A block is a warpgroup of which one warp fetches, and warpgroups that compute. */
@@ -29,10 +27,21 @@ static __device__ __forceinline__ int warpgroup()
     return __shfl_sync(ALL_LANES, (int)threadIdx.x / WARPGROUP, 0);
 }
 
-/* WIDTH columns are in so many panels. */
+/* Columns of a panel: the most that a swizzle has and that divide the head's width. PTX defines the
+ * layout of an operand whose rows run along the result for whole panels alone. */
+__host__ __device__ constexpr int panel_columns(int width)
+{
+    return width % 64 == 0 ? 64 : width % 32 == 0 ? 32 : 16;
+}
+
 template <int WIDTH>
 struct Panels {
-    enum { COUNT = (WIDTH + PANEL - 1) / PANEL, COLUMNS = COUNT * PANEL };
+    enum {
+        EACH = panel_columns(WIDTH),
+        ROW = 2 * EACH, // bytes, and the swizzle
+        COUNT = WIDTH / EACH,
+        COLUMNS = WIDTH,
+    };
 };
 
 /* Tells a barrier that one arrival comes with so many rows of tiles; one thread calls it. */
@@ -50,7 +59,8 @@ __device__ __forceinline__ void tile_fetch(T *tile, const TensorMap &map, uint64
 {
 #pragma unroll
     for (int panel = 0; panel < Panels<WIDTH>::COUNT; panel++)
-        tma_load(tile + panel * ROWS * PANEL, &map, arrived, panel * PANEL, head, row);
+        tma_load(tile + panel * ROWS * Panels<WIDTH>::EACH, &map, arrived,
+                 panel * Panels<WIDTH>::EACH, head, row);
 }
 
 /* Zero into the rows of a tile from `rows` on: a warp does it, and what wgmma reads after this warp
@@ -59,11 +69,11 @@ __device__ __forceinline__ void tile_fetch(T *tile, const TensorMap &map, uint64
 template <typename T, int WIDTH, int ROWS>
 __device__ __forceinline__ void tile_clear(T *tile, int rows)
 {
-    const int PIECES = ROW_BYTES / 16;
+    const int EACH = Panels<WIDTH>::EACH, PIECES = Panels<WIDTH>::ROW / 16;
 
     for (int panel = 0; panel < Panels<WIDTH>::COUNT; panel++)
         for (int i = rows * PIECES + (int)mma_lane(); i < ROWS * PIECES; i += WARP)
-            reinterpret_cast<uint4 *>(tile + panel * ROWS * PANEL)[i] = make_uint4(0, 0, 0, 0);
+            reinterpret_cast<uint4 *>(tile + panel * ROWS * EACH)[i] = make_uint4(0, 0, 0, 0);
     fence_proxy_async();
     __syncwarp();
 }
@@ -72,23 +82,25 @@ __device__ __forceinline__ void tile_clear(T *tile, int rows)
 template <typename T, int WIDTH, int N>
 __device__ __forceinline__ void tile_scores(float (&s)[N][4], const T *a, const T *b)
 {
-    const uint64_t left = wgmma_desc(a, 0), right = wgmma_desc(b, 0);
+    const int ROW = Panels<WIDTH>::ROW, STEPS = Panels<WIDTH>::EACH / 16; // of a panel
+    const uint64_t left = wgmma_desc(a, 0, ROW), right = wgmma_desc(b, 0, ROW);
 
 #pragma unroll
     for (int k = 0; k < WIDTH / 16; k++)
-        wgmma_ss(s, left + (k / 4 * PANEL * ROW_BYTES + k % 4 * 32) / 16,
-                 right + (k / 4 * 8 * N * ROW_BYTES + k % 4 * 32) / 16, k > 0, T());
+        wgmma_ss(s, left + (k / STEPS * PANEL * ROW + k % STEPS * 32) / 16,
+                 right + (k / STEPS * 8 * N * ROW + k % STEPS * 32) / 16, k > 0, T());
 }
 
 /* sum += p b: p [64, 16 * K] in registers, b a tile of 16 * K rows. Starts it. */
 template <typename T, int C, int K>
 __device__ __forceinline__ void tile_mix(float (&sum)[C][4], const uint32_t (&p)[K][4], const T *b)
 {
-    const uint64_t right = wgmma_desc(b, 16 * K * ROW_BYTES);
+    const int ROW = Panels<8 * C>::ROW;
+    const uint64_t right = wgmma_desc(b, 16 * K * ROW, ROW);
 
 #pragma unroll
     for (int k = 0; k < K; k++)
-        wgmma_rs(sum, p[k], right + k * 16 * ROW_BYTES / 16, true, T());
+        wgmma_rs(sum, p[k], right + k * 16 * ROW / 16, true, T());
 }
 
 /* All that was started is done, d with it. */
@@ -120,18 +132,18 @@ static __device__ __forceinline__ void stage_release(uint64_t *empty)
 
 /* ---- on the host ---- */
 
-/* The heads of x as TMA sees them, fetched in boxes of PANEL columns and `rows` rows. Where x has no
- * rows, nothing is fetched and `other` stands for it. */
+/* The heads of x as TMA sees them, fetched in boxes of `rows` rows of a panel. Where x has no rows,
+ * nothing is fetched and `other` stands for it. */
 static inline Status tile_map(TensorMap *map, const Tensor *x, const Tensor *other, int heads,
                               int D, int rows)
 {
     const int64_t count = tensor_rows(x), stride = count > 1 ? x->stride : (int64_t)heads * D;
     const uint64_t size[] = {(uint64_t)D, (uint64_t)heads, count > 0 ? (uint64_t)count : 1};
     const uint64_t bytes[] = {(uint64_t)D * 2, (uint64_t)stride * 2};
-    const uint32_t box[] = {PANEL, 1, (uint32_t)rows};
+    const uint32_t box[] = {(uint32_t)panel_columns(D), 1, (uint32_t)rows};
 
     return tensor_map_encode(map, count > 0 ? x->data : other->data, 3, size, bytes, box,
-                             ROW_BYTES);
+                             2 * panel_columns(D));
 }
 
 /* Nothing is launched then; the next check of the device fails with this. */

@@ -196,7 +196,8 @@ __device__ __forceinline__ void wgmma_hold(uint32_t (&a)[K][4])
  *             between_panels says nothing.
  *   MN_MAJOR  one panel holds 16 or more steps of the sum, each with swizzle / 2 rows of the operand;
  *             the next swizzle / 2 rows are in the panel between_panels bytes further. The next 16
- *             along the sum are 16 * swizzle bytes further.
+ *             along the sum are 16 * swizzle bytes further. Panels are whole: PTX does not say how an
+ *             operand would lie whose rows are no multiple of swizzle / 2.
  *
  * A descriptor counts in 16 bytes: add bytes / 16 to move on within a tile. */
 static __device__ __forceinline__ uint64_t wgmma_desc(const void *tile, uint32_t between_panels,

@@ -7,7 +7,7 @@
 namespace emulator
 {
 
-Tile tile_of(uint64_t descriptor, bool by_k)
+Tile tile_of(uint64_t descriptor, bool by_k, uint32_t rows)
 {
     static const uint32_t SWIZZLE[] = {0, 128, 64, 32};
     const auto bytes = [descriptor](int from) {
@@ -23,6 +23,9 @@ Tile tile_of(uint64_t descriptor, bool by_k)
     if (by_k ? within + 2 * STEPS > t.swizzle : within != 0)
         report_fault("a tile of wgmma with a swizzle of %u bytes must be aligned to %u", t.swizzle,
                      8 * t.swizzle);
+    if (!by_k && rows % (t.swizzle / 2))
+        report_fault("wgmma of %u rows of an operand in panels of %u: panels must be whole", rows,
+                     t.swizzle / 2);
     return t;
 }
 

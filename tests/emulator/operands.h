@@ -23,8 +23,8 @@ struct Tile {
     bool by_k;
 };
 
-/* What a descriptor says; one that is wrong is reported. */
-Tile tile_of(uint64_t descriptor, bool by_k);
+/* What a descriptor of an operand of so many rows says; one that is wrong is reported. */
+Tile tile_of(uint64_t descriptor, bool by_k, uint32_t rows);
 /* 8 numbers of an operand: of one row from k on, or of one k from the row on. */
 char *piece_at(const Tile &t, uint32_t row, uint32_t k);
 float number_of(uint16_t bits, bool bf16);

@@ -210,6 +210,15 @@ static void multiply(const Operands &o, const Product &p, Sums *sums)
         }
 }
 
+static Tile left_tile(const Product &p)
+{
+    return tile_of(p.left, p.left_by_k, ROWS);
+}
+static Tile right_tile(const Product &p)
+{
+    return tile_of(p.right, p.right_by_k, (uint32_t)p.columns);
+}
+
 /* Tiles are seen by those alone who were told of them, and through a fence between proxies. */
 static void product_check(const Start &s)
 {
@@ -225,8 +234,8 @@ static void product_check(const Start &s)
         race_acquire(&current->started);
         race_acquire(&engines_here().fenced);
         if (!p.registers)
-            pieces_visit(tile_of(p.left, p.left_by_k), ROWS, see);
-        pieces_visit(tile_of(p.right, p.right_by_k), (uint32_t)p.columns, see);
+            pieces_visit(left_tile(p), ROWS, see);
+        pieces_visit(right_tile(p), (uint32_t)p.columns, see);
     });
 }
 
@@ -242,8 +251,8 @@ static void product_make(Start &s)
         if (p.registers)
             registers_read(s, put_left);
         else
-            tile_read(tile_of(p.left, p.left_by_k), ROWS, p.bf16, put_left);
-        tile_read(tile_of(p.right, p.right_by_k), (uint32_t)p.columns, p.bf16, put_right);
+            tile_read(left_tile(p), ROWS, p.bf16, put_left);
+        tile_read(right_tile(p), (uint32_t)p.columns, p.bf16, put_right);
     });
     product_check(s);
     multiply(o, p, s.sums);
@@ -266,8 +275,8 @@ static void start_open(Warpgroup &g, const Product &p, float *d, const char *fil
         report_fault("wgmma without a wgmma_fence() since the last wgmma_commit() or wgmma_wait()");
     const auto nothing = [](uint32_t, uint32_t, const char *) {};
     if (!p.registers)
-        pieces_visit(tile_of(p.left, p.left_by_k), ROWS, nothing);
-    pieces_visit(tile_of(p.right, p.right_by_k), (uint32_t)p.columns, nothing);
+        pieces_visit(left_tile(p), ROWS, nothing);
+    pieces_visit(right_tile(p), (uint32_t)p.columns, nothing);
     if (!g.multiplier) {
         g.multiplier = race_thread_open();
         g.outsider = race_thread_open();

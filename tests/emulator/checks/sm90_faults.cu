@@ -148,13 +148,14 @@ enum Own {
     MISALIGNED_TILE,
     BEYOND_SHARED,
     FAR_DESCRIPTOR,
+    PART_OF_A_PANEL,
 };
 
 __global__ void __launch_bounds__(GROUP) own_tile(Own fault)
 {
     DYNAMIC_SHARED(bf16, tile);
     uint32_t a[4] = {};
-    float d[8][4] = {};
+    float d[8][4] = {}, narrow[4][4] = {};
     const int shift = fault == MISALIGNED_TILE ? 64 : fault == BEYOND_SHARED ? 512 : 0;
 
     for (int i = (int)threadIdx.x; i < 2 * TILE; i += GROUP)
@@ -170,7 +171,10 @@ __global__ void __launch_bounds__(GROUP) own_tile(Own fault)
     if (fault == DIFFERENT_OPERATIONS && threadIdx.x == 77)
         wgmma_commit();
     wgmma_fence();
-    wgmma_rs<K_MAJOR>(d, a, desc, true, bf16());
+    if (fault == PART_OF_A_PANEL)
+        wgmma_rs<MN_MAJOR>(narrow, a, desc, true, bf16());
+    else
+        wgmma_rs<K_MAJOR>(d, a, desc, true, bf16());
     wgmma_commit();
     if (fault == OPERAND_WRITTEN)
         a[threadIdx.x % 4] = 1;
@@ -271,6 +275,7 @@ static const Named OWN_TILES[] = {
     {"misaligned_tile", MISALIGNED_TILE},
     {"beyond_shared", BEYOND_SHARED},
     {"far_descriptor", FAR_DESCRIPTOR},
+    {"part_of_a_panel", PART_OF_A_PANEL},
 };
 
 int main(int count, char **words)

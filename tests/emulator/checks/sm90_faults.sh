@@ -32,6 +32,7 @@ verdicts() { # the emulator's own
     both misaligned_tile 'a tile of wgmma with a swizzle of 128 bytes must be aligned to 1024'
     both beyond_shared 'wgmma reads beyond shared memory'
     both far_descriptor 'a descriptor of wgmma has bits set'
+    both part_of_a_panel 'wgmma of 32 rows of an operand in panels of 64: panels must be whole'
     both part_of_a_warpgroup 'by threads that are no whole warpgroup'
     both raise_less 'registers_raise\(\) to 248 where a thread has 256'
     both nobody_lowers 'threads 0\.\.127 wait: registers_raise\(\) at'

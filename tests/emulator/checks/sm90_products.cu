@@ -181,7 +181,8 @@ static void check_shape(bool every_swizzle)
 {
     for (int form = 0; form < FORMS; form++)
         for (int swizzle = every_swizzle ? 32 : 128; swizzle <= 128; swizzle *= 2)
-            check_product<T, N>(form, swizzle);
+            if (right_by_k(form) || 8 * N % (swizzle / 2) == 0) // panels are whole
+                check_product<T, N>(form, swizzle);
 }
 
 template <typename T>
