@@ -3,7 +3,7 @@
  *
  * With W F32 the product goes by tiles of K in shared memory. With BF16 or F16 it goes on the tensor
  * cores, each warp with every fourth 16 of K; the parts are added in order. h is F32 and is split into
- * two numbers of that type, whose sum is h but for 2^-17 of it (F16: 2^-22).
+ * two numbers of that type, whose sum is h but for 2^-17 of it (F16: 2^-22, and |h| up to 131008).
  */
 #ifndef KERNELS_RECURRENT_FORWARD_CUH
 #define KERNELS_RECURRENT_FORWARD_CUH
@@ -126,6 +126,16 @@ __device__ __forceinline__ void fetch_left(const Step<T> &p, const float *h, con
     }
 }
 
+/* What the first of two numbers of T can hold of x: infinity would leave NaN to the second. */
+static __device__ __forceinline__ float within(float x, bf16)
+{
+    return x; // as far as F32
+}
+static __device__ __forceinline__ float within(float x, f16)
+{
+    return fminf(fmaxf(x, -65504.0f), 65504.0f);
+}
+
 /* sum[g][j] += h w^T of 16 columns, gate g, units 8 j and on. w: the lane's place in the first gate. */
 template <typename T, int G>
 __device__ __forceinline__ void multiply_16(const T *w, int w_row, const float2 (&x)[4],
@@ -135,7 +145,7 @@ __device__ __forceinline__ void multiply_16(const T *w, int w_row, const float2 
 
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        high[i] = mma_pack(x[i].x, x[i].y, T());
+        high[i] = mma_pack(within(x[i].x, T()), within(x[i].y, T()), T());
         const T *e = reinterpret_cast<const T *>(&high[i]);
         low[i] = mma_pack(x[i].x - to_float(e[0]), x[i].y - to_float(e[1]), T());
     }

@@ -3,6 +3,7 @@
 #include "tests/test.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* Rows of the 2 sequences: 2 and 1 of them; C = H = 1; weights 0.5, -0.25, biases 0.125, 0.25. */
 static void hand_values(void)
@@ -41,9 +42,34 @@ static void hand_values(void)
     op_run_free(&r);
 }
 
+/* h is F32 on every device: 76800 is infinite in y, and half of it in the next step is not. */
+static void a_state_beyond_f16(void)
+{
+    const float x[] = {300, 0}, w[] = {256, 0.5f};
+    const int32_t offsets[] = {0, 2}, zero[STEP_INTEGERS] = {0};
+    RecurrentCase k = {
+        .cell = CELL_RNN, .count = 1, .length = {2}, .C = 1, .H = 1, .layers = 1, .relu = true};
+    const OpInput in[RECURRENT_CASE_INPUTS] = {[IN_X] = {2, {2, 1}, .values = x},
+                                               [IN_OFFSETS] = {1, {2}, .places = offsets},
+                                               [IN_WEIGHTS] = {2, {2, 1}, .values = w},
+                                               [IN_INDEX] = {1, {1}, .places = zero},
+                                               [IN_STEP] = {1, {STEP_INTEGERS}, .places = zero}};
+
+    for (int forced = 0; forced < 2; forced++) {
+        OpRun r;
+        k.kernel = forced ? "steps" : NULL; // the CPU has one way
+        if (op_run(recurrent_build, &k, in, RECURRENT_CASE_INPUTS,
+                   (OpSetting){.dtype = F16, .inference = true}, &r) &&
+            (!CHECK(isinf(r.y[0])) || !CHECK(r.y[1] == 38400)))
+            printf("  y is %g, %g\n", (double)r.y[0], (double)r.y[1]);
+        op_run_free(&r);
+    }
+}
+
 int main(void)
 {
     RUN(hand_values);
+    RUN(a_state_beyond_f16);
     recurrent_checks(CELL_RNN);
     return test_result();
 }
