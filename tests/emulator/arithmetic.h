@@ -1,14 +1,41 @@
 /* arithmetic.h - CUDA's functions of numbers and bits, and its cached loads and stores.
  *
- * The fast forms (__expf and the like) are exact here: their error is a GPU's own.
+ * Those of C's library are the CPU's. With CAIRN_EMULATOR_MATH=rough each is off by as many ulps as
+ * CUDA's programming guide lets a card be ("Single-Precision Floating-Point Functions"), up or down by
+ * the bits of x: a test that passes so passes on a card. The fast forms (__expf and the like) are
+ * exact here: their error is a GPU's own.
  */
 #ifndef TESTS_EMULATOR_ARITHMETIC_H
 #define TESTS_EMULATOR_ARITHMETIC_H
 
 #include <bit>
+#include <cmath>
 #include <math.h>
 #include <stdint.h>
 #include <type_traits>
+
+namespace emulator
+{
+
+/* y = f(x), or with CAIRN_EMULATOR_MATH=rough `ulps` beside it, towards 0 where up is more than `most`.
+ * What a card gives exactly stays: 0, 1, -1, x itself, infinity, NaN. */
+float rough(float x, float y, int ulps, float most);
+
+} // namespace emulator
+
+#define ROUGH(name, ulps, most)                         \
+    inline float rough_##name(float x)                  \
+    {                                                   \
+        return emulator::rough(x, name(x), ulps, most); \
+    }
+ROUGH(expf, 2, INFINITY)
+ROUGH(exp2f, 2, INFINITY)
+ROUGH(logf, 1, INFINITY)
+ROUGH(log2f, 1, INFINITY)
+ROUGH(tanhf, 2, 1)
+ROUGH(erff, 2, 1)
+ROUGH(erfcf, 4, 2)
+#undef ROUGH
 
 inline float __expf(float x)
 {
@@ -258,6 +285,15 @@ inline std::common_type_t<A, B> max(A a, B b)
 {
     return a > b ? a : b;
 }
+
+/* From here on; those above are the CPU's. */
+#define expf(x) rough_expf(x)
+#define exp2f(x) rough_exp2f(x)
+#define logf(x) rough_logf(x)
+#define log2f(x) rough_log2f(x)
+#define tanhf(x) rough_tanhf(x)
+#define erff(x) rough_erff(x)
+#define erfcf(x) rough_erfcf(x)
 
 inline long long clock64()
 {

@@ -1,6 +1,7 @@
 /* Tests kernels/tanh.c and vector_tanh(). */
 #include "kernels/ops.h"
 #include "tests/check_op.h"
+#include "tests/on_device.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -34,7 +35,8 @@ static void agrees_with_double_precision(void)
         if (i != 2000)
             worst = fmax(worst, fabs((double)r.y[i] / tanh((double)x[i]) - 1));
     CHECK(r.y[2000] == 0 && r.y[4000] == 1 && r.y[4001] == -1 && r.y[4002] == 1e-20f);
-    if (!CHECK(worst < 2e-7))
+    // a card may be 2 ulps from the number nearest to it (CUDA programming guide), which is half of one off
+    if (!CHECK(worst < (test_on_cpu() ? 2e-7 : 3.6e-7)))
         printf("  relative error %.3g\n", worst);
     op_run_free(&r);
 }
