@@ -170,7 +170,7 @@ meet_keys(Sums<WIDTH / 8> &sums, const ForwardTiles<T, WIDTH> &tiles, const Atte
     };
     const auto start_mix = [&](int t) {
         mbarrier_wait(tiles.v_full + t % STAGES, t / STAGES % 2);
-        wgmma_fence();
+        tile_begin(sums.sum[0]);
         tile_mix<T>(sums.sum[0], p, tiles.v + t % STAGES * Shape::TILE);
         wgmma_commit();
     };

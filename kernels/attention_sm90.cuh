@@ -91,6 +91,14 @@ __device__ __forceinline__ void tile_scores(float (&s)[N][4], const T *a, const 
                  right + (k / STEPS * 8 * N * ROW + k % STEPS * 32) / 16, k > 0, T());
 }
 
+/* Before products that add to d: what has written it is done. */
+template <int N>
+__device__ __forceinline__ void tile_begin(float (&d)[N][4])
+{
+    wgmma_hold(d);
+    wgmma_fence();
+}
+
 /* sum += p b: p [64, 16 * K] in registers, b a tile of 16 * K rows. Starts it. */
 template <typename T, int C, int K>
 __device__ __forceinline__ void tile_mix(float (&sum)[C][4], const uint32_t (&p)[K][4], const T *b)
@@ -111,7 +119,7 @@ __device__ __forceinline__ void tile_finish(float (&d)[N][4])
     wgmma_hold(d);
 }
 
-/* Scores rounded to T, as the left operand of a product. */
+/* Scores rounded to T, as the left operand of a product; done before the next wgmma_fence(). */
 template <typename T, int N>
 __device__ __forceinline__ void tile_pack(uint32_t (&p)[N / 2][4], const float (&s)[N][4])
 {
@@ -120,6 +128,7 @@ __device__ __forceinline__ void tile_pack(uint32_t (&p)[N / 2][4], const float (
 #pragma unroll
         for (int e = 0; e < 4; e++)
             p[n / 2][e] = mma_pack(s[n + e / 2][e % 2 * 2], s[n + e / 2][e % 2 * 2 + 1], T());
+    wgmma_hold(p);
 }
 
 /* The warp has done with a stage. */

@@ -154,7 +154,8 @@ __device__ __forceinline__ void registers_raise()
  * All 128 threads: wgmma_fence(), products, wgmma_commit() make a group; wgmma_wait<PENDING>() waits
  * until at most PENDING groups are still under way. Until then sums and left operands in registers
  * may not be touched, nor tiles overwritten; after it wgmma_hold() of them keeps the compiler from
- * moving their use before the wait. */
+ * moving their use before the wait, as before wgmma_fence() it keeps what writes them from sinking
+ * below that: arithmetic in registers is no memory to it. */
 static __device__ __forceinline__ void wgmma_fence()
 {
     SM90_ASM("wgmma.fence.sync.aligned;" ::: "memory");
