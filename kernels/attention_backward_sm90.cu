@@ -205,7 +205,7 @@ __device__ __forceinline__ void meet_keys(float (&sum)[1][WIDTH / 8][4],
                 j + (int)mma_lane() % 4 * 2,
                 j >= first_key(task, span, last) && j + KEYS <= end_key(task, span, i));
             tile_pack<T>(ds, s[0]);
-            wgmma_fence();
+            tile_begin(sum[0]);
             tile_mix<T>(sum[0], ds, tiles.tile(stage, 0));
             wgmma_commit();
             tile_finish(sum[0]);
@@ -339,7 +339,8 @@ meet_queries(float (&sum_dk)[1][WIDTH / 8][4], float (&sum_dv)[1][WIDTH / 8][4],
                 j >= first_key(task, span, i + QUERIES - 1) && j + PANEL <= end_key(task, span, i));
             tile_pack<T>(p, s[0]);
             tile_pack<T>(ds, dp[0]);
-            wgmma_fence();
+            wgmma_hold(sum_dk[0]);
+            tile_begin(sum_dv[0]);
             tile_mix<T>(sum_dv[0], p, tile_dy);
             tile_mix<T>(sum_dk[0], ds, tile_q);
             wgmma_commit();
