@@ -30,6 +30,14 @@ typedef struct GemmMatrix {
     bool transposed; // not for c
 } GemmMatrix;
 
+/* The stride for rows of n F32 numbers that a sum over rows reads best, an odd number of cache lines: it
+ * reads columns, and lines a power of two apart fall on the same few places of the cache. */
+static inline int64_t gemm_odd_lines(int64_t n)
+{
+    const int64_t line = 16;
+    return ((n + line - 1) / line | 1) * line;
+}
+
 typedef struct Gemm {
     int64_t m, n, k;
     GemmMatrix a, b, c;

@@ -23,7 +23,6 @@
 enum {
     COPY_ROWS = 8 * GEMM_TILE_ROWS, // of a block that is copied at once
     CROWDED = 256, // numbers: a column of rows a multiple of this apart has few lines
-    ROW_PAD = 16
 };
 
 typedef struct GemmLibrary {
@@ -46,7 +45,8 @@ typedef struct GemmCpu {
     GemmLibrary *library;
     bool packed; // b is, see gemm_tiles.h
     bool copy_a, copy_b, widen_c, widen_bias;
-    int64_t block; // rows of a piece
+    int64_t a_row, b_row; // from row to row of the copies
+    int64_t block;        // rows of a piece
     Piece *piece;
     int64_t pieces;
     size_t pad_bytes, a_bytes, b_bytes, c_bytes, bias_bytes; // of scratch
@@ -104,10 +104,10 @@ static bool crowded(int64_t stride)
     return stride % CROWDED == 0;
 }
 
-/* Of a copied operand of a weight gradient. */
-static int64_t copy_stride(int64_t columns)
+/* From row to row of a copied operand of a weight gradient. */
+static int64_t copy_row(int64_t n)
 {
-    return crowded(columns) ? columns + ROW_PAD : columns;
+    return crowded(n) ? gemm_odd_lines(n) : n;
 }
 
 /* The product of this piece, its operands as they are after copying. */
@@ -120,13 +120,9 @@ static Gemm piece_gemm(const GemmCpu *p, const Piece *piece)
     g.k = sums ? piece->count : g.k;
     g.accumulate = g.accumulate || (sums && piece->start > 0);
     if (p->copy_a)
-        g.a = (GemmMatrix){F32, sums ? copy_stride(g.m) : g.k, sums};
+        g.a = (GemmMatrix){F32, p->a_row, sums};
     if (p->copy_b)
-        g.b = (GemmMatrix){F32,
-                           sums             ? copy_stride(g.n)
-                           : g.b.transposed ? g.k
-                                            : g.n,
-                           g.b.transposed};
+        g.b = (GemmMatrix){F32, p->b_row, g.b.transposed};
     if (p->widen_c)
         g.c = (GemmMatrix){F32, g.n, false};
     if (p->widen_bias)
@@ -189,11 +185,14 @@ static void plan_copies(GemmCpu *p, bool native)
     const bool whole = narrow_sum || rows < COPY_ROWS || (native && !p->copy_a && !p->copy_b);
     const int64_t block = p->block = whole ? rows : COPY_ROWS;
 
+    const int64_t b_rows = sums ? block : g->b.transposed ? g->n : g->k;
+    p->a_row = sums ? copy_row(g->m) : g->k;
+    p->b_row = sums ? copy_row(g->n) : g->b.transposed ? g->k : g->n;
     p->b_bytes = p->packed ? gemm_tiles_panel_bytes(g) : 0;
     if (p->copy_a)
-        p->a_bytes = arena_round((size_t)(block * (sums ? copy_stride(g->m) : g->k)) * 4);
+        p->a_bytes = arena_round((size_t)(block * p->a_row) * 4);
     if (p->copy_b)
-        p->b_bytes = arena_round((size_t)(sums ? block * copy_stride(g->n) : g->k * g->n) * 4);
+        p->b_bytes = arena_round((size_t)(b_rows * p->b_row) * 4);
     if (native)
         return;
     p->widen_c = g->c.dtype != F32;
@@ -303,13 +302,13 @@ static bool run_piece(const GemmCpu *p, const Piece *x, const void *a, const voi
     const int64_t b_columns = g->b.transposed ? g->k : g->n, a_columns = sums ? g->m : g->k;
 
     if (p->copy_a)
-        convert_rows(own_a, F32, sums ? copy_stride(a_columns) : a_columns, from_a, g->a.dtype,
-                     g->a.stride, x->count, a_columns, p->threads);
+        convert_rows(own_a, F32, p->a_row, from_a, g->a.dtype, g->a.stride, x->count, a_columns,
+                     p->threads);
     if (p->packed && x->start == 0)
         gemm_tiles_pack(g, p->threads, b, (float *)(void *)own_b);
     if (p->copy_b && (sums || x->start == 0))
-        convert_rows(own_b, F32, sums ? copy_stride(b_columns) : b_columns, from_b, g->b.dtype,
-                     g->b.stride, b_rows, b_columns, p->threads);
+        convert_rows(own_b, F32, p->b_row, from_b, g->b.dtype, g->b.stride, b_rows, b_columns,
+                     p->threads);
     if (p->widen_c && g->accumulate)
         convert_rows(wide_c, F32, g->n, to_c, g->c.dtype, g->c.stride, c_rows, g->n, p->threads);
     const bool good =

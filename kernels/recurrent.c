@@ -5,14 +5,7 @@
 
 #include <stdlib.h>
 
-enum { BIAS_COLUMNS = 64, LINE = 16 };
-
-/* An odd number of cache lines that hold n floats: products over all rows read columns of these
- * matrices, and lines a power of two apart fall on the same few places of the cache. */
-static int64_t odd_lines(int64_t n)
-{
-    return ((n + LINE - 1) / LINE | 1) * LINE;
-}
+enum { BIAS_COLUMNS = 64 };
 
 static Status plan_products(Call *c, const RecurrentShape *s, RecurrentPlan *p)
 {
@@ -82,8 +75,8 @@ Status recurrent_prepare_cpu(Call *c)
     c->plan = p;
     const RecurrentShape s = recurrent_shape_of(c);
     p->blocks = __builtin_cpu_supports("x86-64-v4") ? &recurrent_avx512 : &recurrent_avx2;
-    p->gates_row = odd_lines(s.D * s.G * s.H);
-    p->before_row = odd_lines(s.D * s.H);
+    p->gates_row = gemm_odd_lines(s.D * s.G * s.H);
+    p->before_row = gemm_odd_lines(s.D * s.H);
     const Status status = s.N == 0 ? OK : plan_products(c, &s, p);
     if (!status)
         lay_out_scratch(c, &s, p);
