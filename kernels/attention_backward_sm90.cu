@@ -20,8 +20,8 @@ struct WgmmaPair {
         STAGES = 2,
         N = ROWS / 8,
         C = WIDTH / 8,
-        HELD = PANEL * Panels<WIDTH>::COLUMNS, // a tile of one group, numbers
-        TILE = ROWS * Panels<WIDTH>::COLUMNS,
+        HELD = GROUP_ROWS * WIDTH, // a tile of one group, numbers
+        TILE = ROWS * WIDTH,
         NUMBERS = 2 * ROWS, // of a stage: lse, then delta; F32
         BYTES = (CONSUMERS * 2 * HELD + STAGES * 2 * TILE) * 2 + STAGES * NUMBERS * 4 +
                 (2 + 2 * STAGES) * 8,
@@ -29,11 +29,11 @@ struct WgmmaPair {
 };
 template <int WIDTH>
 struct WgmmaQueries : WgmmaPair<WIDTH, (WIDTH > 64 ? 64 : 128)> {
-    enum { QUERIES = CONSUMERS * PANEL, KEYS = WIDTH > 64 ? 64 : 128 };
+    enum { QUERIES = CONSUMERS * GROUP_ROWS, KEYS = WIDTH > 64 ? 64 : 128 };
 };
 template <int WIDTH>
 struct WgmmaKeys : WgmmaPair<WIDTH, 64> {
-    enum { KEYS = CONSUMERS * PANEL, QUERIES = 64 };
+    enum { KEYS = CONSUMERS * GROUP_ROWS, QUERIES = 64 };
 };
 
 /* Shared memory. */
@@ -81,7 +81,8 @@ struct PairWork {
 
 static __device__ __forceinline__ PairWork pair_work(int start, int end, int from, int to, int rows)
 {
-    PairWork work = {start, end, (end - start + PANEL - 1) / PANEL, from / rows * rows, 0};
+    PairWork work = {start, end, (end - start + GROUP_ROWS - 1) / GROUP_ROWS, from / rows * rows,
+                     0};
 
     if (to > work.from)
         work.count = (to - work.from + rows - 1) / rows;
@@ -116,12 +117,12 @@ template <typename T, int WIDTH, typename Shape>
 __device__ __forceinline__ void fetch_held(const PairTiles<T, Shape> &tiles, const TensorMap &a,
                                            const TensorMap &b, int head, int row, int groups)
 {
-    tile_expect<WIDTH>(tiles.held_full, 2 * groups * PANEL);
+    tile_expect<WIDTH>(tiles.held_full, 2 * groups * GROUP_ROWS);
     for (int group = 0; group < groups; group++) {
-        tile_fetch<T, WIDTH, PANEL>(tiles.held_of(group, 0), a, tiles.held_full, head,
-                                    row + group * PANEL);
-        tile_fetch<T, WIDTH, PANEL>(tiles.held_of(group, 1), b, tiles.held_full, head,
-                                    row + group * PANEL);
+        tile_fetch<T, WIDTH, GROUP_ROWS>(tiles.held_of(group, 0), a, tiles.held_full, head,
+                                         row + group * GROUP_ROWS);
+        tile_fetch<T, WIDTH, GROUP_ROWS>(tiles.held_of(group, 1), b, tiles.held_full, head,
+                                         row + group * GROUP_ROWS);
     }
 }
 
@@ -179,7 +180,7 @@ __device__ __forceinline__ void meet_keys(float (&sum)[1][WIDTH / 8][4],
 {
     typedef WgmmaQueries<WIDTH> Shape;
     const int KEYS = Shape::KEYS, STAGES = Shape::STAGES, N = Shape::N;
-    const int i = work.start + group * PANEL, last = min(i + PANEL, work.end) - 1;
+    const int i = work.start + group * GROUP_ROWS, last = min(i + GROUP_ROWS, work.end) - 1;
     float s[1][N][4], dp[1][N][4], lse[1][2], delta[1][2];
     uint32_t ds[N / 2][4];
 
@@ -249,7 +250,7 @@ __global__ void __launch_bounds__(WGMMA_THREADS, 1)
     }
     registers_raise<CONSUMER_REGISTERS>();
     const int group = warpgroup() - 1, row = (int)threadIdx.x / WARP % 4 * 16;
-    const int i = work.start + group * PANEL + row; // first query of the warp
+    const int i = work.start + group * GROUP_ROWS + row; // first query of the warp
     const float times[1][2] = {{task.scale * 0.693147181f, task.scale * 0.693147181f}};
     float sum[1][Shape::C][4] = {};
     if (group >= work.groups)
@@ -316,7 +317,7 @@ meet_queries(float (&sum_dk)[1][WIDTH / 8][4], float (&sum_dv)[1][WIDTH / 8][4],
 {
     typedef WgmmaKeys<WIDTH> Shape;
     const int QUERIES = Shape::QUERIES, STAGES = Shape::STAGES, N = Shape::N;
-    const int j = work.start + group * PANEL, heads = task.heads / task.kv_heads;
+    const int j = work.start + group * GROUP_ROWS, heads = task.heads / task.kv_heads;
 
     for (int t = 0; t < work.count * heads; t++) {
         const int head = kv_head * heads + t / work.count;
@@ -324,7 +325,7 @@ meet_queries(float (&sum_dk)[1][WIDTH / 8][4], float (&sum_dv)[1][WIDTH / 8][4],
         const T *tile_q = tiles.tile(stage, 0), *tile_dy = tiles.tile(stage, 1);
 
         mbarrier_wait(tiles.full + stage, t / STAGES % 2);
-        if (j < end_key(task, span, i + QUERIES - 1) && j + PANEL > first_key(task, span, i)) {
+        if (j < end_key(task, span, i + QUERIES - 1) && j + GROUP_ROWS > first_key(task, span, i)) {
             float s[1][N][4], dp[1][N][4];
             uint32_t p[N / 2][4], ds[N / 2][4];
             wgmma_fence();
@@ -333,10 +334,11 @@ meet_queries(float (&sum_dk)[1][WIDTH / 8][4], float (&sum_dv)[1][WIDTH / 8][4],
             wgmma_commit();
             tile_finish(s[0]);
             wgmma_hold(dp[0]);
-            mma_gradient_by_keys(
-                s, dp, tiles.numbers + stage * Shape::NUMBERS, task, span,
-                attention_dropout(task, span, head), i + (int)mma_lane() % 4 * 2, own,
-                j >= first_key(task, span, i + QUERIES - 1) && j + PANEL <= end_key(task, span, i));
+            mma_gradient_by_keys(s, dp, tiles.numbers + stage * Shape::NUMBERS, task, span,
+                                 attention_dropout(task, span, head), i + (int)mma_lane() % 4 * 2,
+                                 own,
+                                 j >= first_key(task, span, i + QUERIES - 1) &&
+                                     j + GROUP_ROWS <= end_key(task, span, i));
             tile_pack<T>(p, s[0]);
             tile_pack<T>(ds, dp[0]);
             wgmma_hold(sum_dk[0]);
@@ -384,7 +386,7 @@ __global__ void __launch_bounds__(WGMMA_THREADS, 1)
     }
     registers_raise<CONSUMER_REGISTERS>();
     const int group = warpgroup() - 1, row = (int)threadIdx.x / WARP % 4 * 16;
-    const int j = work.start + group * PANEL + row; // first key of the warp
+    const int j = work.start + group * GROUP_ROWS + row; // first key of the warp
     const float natural = task.scale * 0.693147181f, times_dk[1][2] = {{natural, natural}};
     const float times_dv[1][2] = {{task.keep, task.keep}};
     float sum_dk[1][Shape::C][4] = {}, sum_dv[1][Shape::C][4] = {};
@@ -455,10 +457,10 @@ static void launch(Call *c)
     const AttentionTask task = attention_task(c);
     const int ROWS = WgmmaQueries<WIDTH>::KEYS;
     TensorMap q, dy, k, v, k_ring, v_ring;
-    Status s = tile_map(&q, c->in[Q], spare, args->heads, WIDTH, PANEL);
-    s = s ? s : tile_map(&dy, c->dout[0], spare, args->heads, WIDTH, PANEL);
-    s = s ? s : tile_map(&k, c->in[K], spare, args->kv_heads, WIDTH, PANEL);
-    s = s ? s : tile_map(&v, c->in[V], spare, args->kv_heads, WIDTH, PANEL);
+    Status s = tile_map(&q, c->in[Q], spare, args->heads, WIDTH, GROUP_ROWS);
+    s = s ? s : tile_map(&dy, c->dout[0], spare, args->heads, WIDTH, GROUP_ROWS);
+    s = s ? s : tile_map(&k, c->in[K], spare, args->kv_heads, WIDTH, GROUP_ROWS);
+    s = s ? s : tile_map(&v, c->in[V], spare, args->kv_heads, WIDTH, GROUP_ROWS);
     s = s ? s : tile_map(&k_ring, c->in[K], spare, args->kv_heads, WIDTH, ROWS);
     s = s ? s : tile_map(&v_ring, c->in[V], spare, args->kv_heads, WIDTH, ROWS);
     if (s)

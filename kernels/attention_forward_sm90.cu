@@ -18,13 +18,13 @@ enum { BARRIER_TURN = BARRIER_STORE + CONSUMERS }; // of each group
 template <int WIDTH>
 struct WgmmaForward {
     enum {
-        QUERIES = PANEL * CONSUMERS,
+        QUERIES = GROUP_ROWS * CONSUMERS,
         KEYS = WIDTH > 128 ? 64 : 128,
         STAGES = 2,
         N = KEYS / 8,
         C = WIDTH / 8,
-        TILE_Q = PANEL * Panels<WIDTH>::COLUMNS, // of one group, numbers
-        TILE = KEYS * Panels<WIDTH>::COLUMNS,
+        TILE_Q = GROUP_ROWS * WIDTH, // of one group, numbers
+        TILE = KEYS * WIDTH,
         NUMBERS = CONSUMERS * TILE_Q + 2 * STAGES * TILE,
         BARRIERS = 2 + 4 * STAGES,
         BYTES = NUMBERS * 2 + BARRIERS * 8,
@@ -78,7 +78,7 @@ __device__ __forceinline__ ForwardWork forward_work(const AttentionTask &task,
     // the last ones first: where causal, they see most
     work.start = ((span.queries + QUERIES - 1) / QUERIES - 1 - block.tile) * QUERIES;
     work.end = min(work.start + QUERIES, span.queries);
-    work.groups = (work.end - work.start + PANEL - 1) / PANEL;
+    work.groups = (work.end - work.start + GROUP_ROWS - 1) / GROUP_ROWS;
     if (work.start >= 0) {
         const int to = end_key(task, span, work.end - 1);
         work.from = first_key(task, span, work.start) / KEYS * KEYS;
@@ -101,10 +101,11 @@ __device__ __forceinline__ void produce(const ForwardTiles<T, WIDTH> &tiles, con
     const bool leads = mma_lane() == 0;
 
     if (leads)
-        tile_expect<WIDTH>(tiles.q_full, work.groups * PANEL);
+        tile_expect<WIDTH>(tiles.q_full, work.groups * GROUP_ROWS);
     for (int group = 0; leads && group < work.groups; group++)
-        tile_fetch<T, WIDTH, PANEL>(tiles.q + group * Shape::TILE_Q, q, tiles.q_full, work.head,
-                                    (int)span.query + work.start + group * PANEL);
+        tile_fetch<T, WIDTH, GROUP_ROWS>(tiles.q + group * Shape::TILE_Q, q, tiles.q_full,
+                                         work.head,
+                                         (int)span.query + work.start + group * GROUP_ROWS);
     for (int t = 0; t < work.count; t++) {
         const int stage = t % STAGES, used = t / STAGES % 2, j = work.from + t * KEYS;
         const bool cut = span.keys - j < KEYS;
@@ -157,7 +158,7 @@ meet_keys(Sums<WIDTH / 8> &sums, const ForwardTiles<T, WIDTH> &tiles, const Atte
 {
     typedef WgmmaForward<WIDTH> Shape;
     const int KEYS = Shape::KEYS, STAGES = Shape::STAGES, N = Shape::N;
-    const int i = work.start + group * PANEL, last = min(i + PANEL, work.end) - 1;
+    const int i = work.start + group * GROUP_ROWS, last = min(i + GROUP_ROWS, work.end) - 1;
     const T *tile_q = tiles.q + group * Shape::TILE_Q;
     float s[1][N][4], factor[1][2];
     uint32_t p[N / 2][4];
@@ -220,7 +221,7 @@ __device__ __forceinline__ void consume(const ForwardTiles<T, WIDTH> &tiles,
     const AttentionSpan span = attention_span(task, block.sequence);
     const ForwardWork work = forward_work<WIDTH>(task, span, block);
     const int group = warpgroup() - 1, row = (int)threadIdx.x / WARP % 4 * 16;
-    const int i = work.start + group * PANEL + row; // first query of the warp
+    const int i = work.start + group * GROUP_ROWS + row; // first query of the warp
     const int own = i + (int)mma_lane() / 4;
     Sums<WIDTH / 8> sums = {};
 
@@ -284,7 +285,7 @@ static void launch(Call *c)
     const AttentionTask task = attention_task(c);
     const int tiles = tiles_of(args->longest, Shape::QUERIES);
     TensorMap q, k, v;
-    Status s = tile_map(&q, c->in[Q], c->in[Q], args->heads, WIDTH, PANEL);
+    Status s = tile_map(&q, c->in[Q], c->in[Q], args->heads, WIDTH, GROUP_ROWS);
     s = s ? s : tile_map(&k, c->in[K], c->in[Q], args->kv_heads, WIDTH, Shape::KEYS);
     s = s ? s : tile_map(&v, c->in[V], c->in[Q], args->kv_heads, WIDTH, Shape::KEYS);
     if (s)

@@ -13,7 +13,7 @@
 
 enum {
     WARPGROUP = 128, // threads
-    PANEL = 64,      // rows of a warpgroup's result
+    GROUP_ROWS = 64, // of a warpgroup's result
 };
 
 /* A block is a warpgroup of which one warp fetches, and warpgroups that compute. */
@@ -40,7 +40,6 @@ struct Panels {
         EACH = panel_columns(WIDTH),
         ROW = 2 * EACH, // bytes, and the swizzle
         COUNT = WIDTH / EACH,
-        COLUMNS = WIDTH,
     };
 };
 
@@ -48,7 +47,7 @@ struct Panels {
 template <int WIDTH>
 __device__ __forceinline__ void tile_expect(uint64_t *arrived, int rows)
 {
-    mbarrier_arrive_expect(arrived, (uint32_t)rows * Panels<WIDTH>::COLUMNS * 2);
+    mbarrier_arrive_expect(arrived, (uint32_t)rows * WIDTH * 2);
 }
 
 /* Starts to fetch ROWS rows of a head into a tile, from `row` on; the same thread calls it. Rows of
@@ -87,7 +86,7 @@ __device__ __forceinline__ void tile_scores(float (&s)[N][4], const T *a, const 
 
 #pragma unroll
     for (int k = 0; k < WIDTH / 16; k++)
-        wgmma_ss(s, left + (k / STEPS * PANEL * ROW + k % STEPS * 32) / 16,
+        wgmma_ss(s, left + (k / STEPS * GROUP_ROWS * ROW + k % STEPS * 32) / 16,
                  right + (k / STEPS * 8 * N * ROW + k % STEPS * 32) / 16, k > 0, T());
 }
 
