@@ -361,7 +361,9 @@ static Status bench_open(Bench *b, const Arguments *a)
     b->cache = b->device->kind == DEVICE_CPU         ? cpu_cache()
                : strcmp(b->device->name, "emulated") ? CARD_CACHE
                                                      : 0;
-    return b->options.against ? against_check(b->options.against) : OK;
+    if (b->options.plot)
+        s = roofline_check(b->options.plot);
+    return !s && b->options.against ? against_check(b->options.against) : s;
 }
 
 static Status bench_run(const Arguments *a)

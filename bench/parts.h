@@ -106,7 +106,9 @@ void rows_end(const Bench *b, int rows);
 MUST_CHECK Status against_check(const char *path);
 MUST_CHECK Status against_compare(const Bench *b, const char *path);
 
-/* roofline.c: writes the picture, complete or absent. */
+/* roofline.c: whether the picture can be written there (E_IO), told before anything is measured; and
+ * the picture, complete or absent. */
+MUST_CHECK Status roofline_check(const char *path);
 MUST_CHECK Status roofline_write(const Bench *b, const char *path);
 
 /* list.c */

@@ -115,6 +115,18 @@ static Status take_all(Arguments *a, int argc, char *const argv[])
     return OK;
 }
 
+static Status wrong_count(const Arguments *a)
+{
+    const Command *c = a->command;
+    const bool line = !strchr(c->synopsis, '\n') && *c->synopsis; // a message is one
+    const char *usage = line ? "usage:" : "see", *rest = line ? c->synopsis : "--help";
+
+    if (a->count < c->least)
+        return fail(E_USAGE, "a missing argument; %s cairn %s %s", usage, c->name, rest);
+    return fail(E_USAGE, "an extra argument, '%s'; %s cairn %s %s", a->positional[c->most], usage,
+                c->name, rest);
+}
+
 Status arguments_parse(const Command *c, int argc, char *const argv[], Arguments **out, bool *help)
 {
     Arguments *a = calloc(1, sizeof *a);
@@ -126,12 +138,8 @@ Status arguments_parse(const Command *c, int argc, char *const argv[], Arguments
     a->command = c;
     *help = asks_for_help(c, argc, argv);
     Status s = *help ? OK : take_all(a, argc, argv);
-    if (!s && !*help && (a->count < c->least || a->count > c->most)) {
-        const char *what = a->count < c->least ? "a missing" : "an extra";
-        const bool line = !strchr(c->synopsis, '\n') && *c->synopsis; // a message is one
-        s = line ? fail(E_USAGE, "%s argument; usage: cairn %s %s", what, c->name, c->synopsis)
-                 : fail(E_USAGE, "%s argument; see cairn %s --help", what, c->name);
-    }
+    if (!s && !*help && (a->count < c->least || a->count > c->most))
+        s = wrong_count(a);
     if (s) {
         arguments_free(a);
         return s;

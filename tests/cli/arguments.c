@@ -116,7 +116,7 @@ static void misuse_is_named(void)
     REFUSES("--json takes no value", "model", "--json=1");
     REFUSES("--data is given twice", "model", "--data=a", "--data=b");
     REFUSES("a missing argument; usage: cairn try MODEL [KEY=VALUE]", "--json");
-    REFUSES("an extra argument; usage: cairn try MODEL [KEY=VALUE]", "a", "b", "c");
+    REFUSES("an extra argument, 'c'; usage: cairn try MODEL [KEY=VALUE]", "a", "b", "c");
 }
 
 int main(void)

@@ -96,6 +96,11 @@ run 1 add --shape N=8,C=16 --against bad.json "${tiny[@]}"
 [[ -z $out && $err == *bad.json* ]] || bad "truncated"
 run 1 add --against nothing.json "${tiny[@]}"
 [[ -z $out && $err == *"nothing.json: No such file or directory" ]] || bad "no file"
+mkdir folder
+for place in nowhere/roof.svg folder; do
+    run 1 add --plot $place "${tiny[@]}"
+    [[ -z $out && $err == "cairn bench: $place"* && $(wc -l <err) = 1 ]] || bad "--plot $place is told late"
+done
 
 # Misuse: exit code 2, one sentence, nothing measured.
 misuse() { # SENTENCE ARGUMENT ...

@@ -13,9 +13,9 @@ run 2 docter
 run 2 xyzzyx
 [[ -z $out && $err == "cairn: unknown command 'xyzzyx'; see cairn --help" ]] || bad "unknown"
 run 2 doctor now
-[[ -z $out && $err == "cairn doctor: an extra argument; see cairn doctor --help" ]] || bad "extra"
+[[ -z $out && $err == "cairn doctor: an extra argument, 'now'; see cairn doctor --help" ]] || bad "extra"
 run 2 bench one two
-[[ $(wc -l <"$top/err") = 1 && $err == "cairn bench: an extra argument; see cairn bench --help" ]] ||
+[[ $(wc -l <"$top/err") = 1 && $err == "cairn bench: an extra argument, 'two'; see cairn bench --help" ]] ||
     bad "extra, of a usage of several lines"
 run 2 data lst
 [[ $err == "cairn data: unknown 'lst'; did you mean list?" ]] || bad "data lst"
