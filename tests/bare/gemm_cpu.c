@@ -7,6 +7,7 @@
 #include "kernels/vector.h"
 
 #include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct GemmLoops {
@@ -49,6 +50,12 @@ size_t gemm_cpu_scratch(const GemmPlan *plan)
     const GemmLoops *p = (const GemmLoops *)plan;
 
     return wide_bytes(&p->g) + (size_t)(p->threads * p->g.n) * sizeof(double);
+}
+
+void gemm_cpu_describe(Device *d, char *text, size_t room)
+{
+    (void)d;
+    snprintf(text, room, "%s", ""); // no library
 }
 
 static float element(const void *data, const GemmMatrix *x, int64_t row, int64_t column)
