@@ -45,11 +45,11 @@ static Status add_layernorm_prepare_cpu(Call *c)
     return OK;
 }
 
-LayernormForward add_layernorm_forward_of(const Call *c)
+NormForward add_layernorm_forward_of(const Call *c)
 {
     const AddLayernormArgs *args = c->args;
 
-    return (LayernormForward){
+    return (NormForward){
         .x = c->in[X],
         .residual = c->in[RESIDUAL],
         .weight = c->in[WEIGHT],
@@ -62,11 +62,11 @@ LayernormForward add_layernorm_forward_of(const Call *c)
     };
 }
 
-LayernormBackward add_layernorm_backward_of(const Call *c)
+NormBackward add_layernorm_backward_of(const Call *c)
 {
     const uint32_t add = c->accumulate;
 
-    return (LayernormBackward){
+    return (NormBackward){
         .sum = c->out[SUM],
         .weight = c->in[WEIGHT],
         .mean = c->save[MEAN],
@@ -84,14 +84,14 @@ LayernormBackward add_layernorm_backward_of(const Call *c)
 
 static void add_layernorm_forward_cpu(Call *c)
 {
-    const LayernormForward p = add_layernorm_forward_of(c);
+    const NormForward p = add_layernorm_forward_of(c);
 
     layernorm_forward_rows(&p, c->device->threads, c->scratch);
 }
 
 static void add_layernorm_backward_cpu(Call *c)
 {
-    const LayernormBackward p = add_layernorm_backward_of(c);
+    const NormBackward p = add_layernorm_backward_of(c);
 
     layernorm_backward_rows(&p, c->device->threads, c->scratch);
 }

@@ -13,14 +13,14 @@ Status add_layernorm_prepare_cuda(Call *c)
 
 void add_layernorm_forward_cuda(Call *c)
 {
-    const LayernormForward p = add_layernorm_forward_of(c);
+    const NormForward p = add_layernorm_forward_of(c);
 
     layernorm_forward_rows_cuda(&p, c);
 }
 
 void add_layernorm_backward_cuda(Call *c)
 {
-    const LayernormBackward p = add_layernorm_backward_of(c);
+    const NormBackward p = add_layernorm_backward_of(c);
 
     layernorm_backward_rows_cuda(&p, c);
 }

@@ -43,11 +43,11 @@ static Status add_rmsnorm_prepare_cpu(Call *c)
     return OK;
 }
 
-RmsnormForward add_rmsnorm_forward_of(const Call *c)
+NormForward add_rmsnorm_forward_of(const Call *c)
 {
     const AddRmsnormArgs *args = c->args;
 
-    return (RmsnormForward){
+    return (NormForward){
         .x = c->in[X],
         .residual = c->in[RESIDUAL],
         .weight = c->in[WEIGHT],
@@ -58,11 +58,11 @@ RmsnormForward add_rmsnorm_forward_of(const Call *c)
     };
 }
 
-RmsnormBackward add_rmsnorm_backward_of(const Call *c)
+NormBackward add_rmsnorm_backward_of(const Call *c)
 {
     const uint32_t add = c->accumulate;
 
-    return (RmsnormBackward){
+    return (NormBackward){
         .sum = c->out[SUM],
         .weight = c->in[WEIGHT],
         .rstd = c->save[RSTD],
@@ -71,22 +71,21 @@ RmsnormBackward add_rmsnorm_backward_of(const Call *c)
         .dx = c->din[X],
         .dresidual = c->din[RESIDUAL],
         .dweight = c->din[WEIGHT],
-        .add = (add & 1u << X ? RMSNORM_ADD_DX : 0) |
-               (add & 1u << RESIDUAL ? RMSNORM_ADD_DRESIDUAL : 0) |
-               (add & 1u << WEIGHT ? RMSNORM_ADD_DWEIGHT : 0),
+        .add = (add & 1u << X ? ADD_DX : 0) | (add & 1u << RESIDUAL ? ADD_DRESIDUAL : 0) |
+               (add & 1u << WEIGHT ? ADD_DWEIGHT : 0),
     };
 }
 
 static void add_rmsnorm_forward_cpu(Call *c)
 {
-    const RmsnormForward p = add_rmsnorm_forward_of(c);
+    const NormForward p = add_rmsnorm_forward_of(c);
 
     rmsnorm_forward_rows(&p, c->device->threads, c->scratch);
 }
 
 static void add_rmsnorm_backward_cpu(Call *c)
 {
-    const RmsnormBackward p = add_rmsnorm_backward_of(c);
+    const NormBackward p = add_rmsnorm_backward_of(c);
 
     rmsnorm_backward_rows(&p, c->device->threads, c->scratch);
 }

@@ -13,14 +13,14 @@ Status add_rmsnorm_prepare_cuda(Call *c)
 
 void add_rmsnorm_forward_cuda(Call *c)
 {
-    const RmsnormForward p = add_rmsnorm_forward_of(c);
+    const NormForward p = add_rmsnorm_forward_of(c);
 
     rmsnorm_forward_rows_cuda(&p, c);
 }
 
 void add_rmsnorm_backward_cuda(Call *c)
 {
-    const RmsnormBackward p = add_rmsnorm_backward_of(c);
+    const NormBackward p = add_rmsnorm_backward_of(c);
 
     rmsnorm_backward_rows_cuda(&p, c);
 }

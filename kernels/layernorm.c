@@ -27,11 +27,11 @@ static Status layernorm_prepare_cpu(Call *c)
     return OK;
 }
 
-LayernormForward layernorm_forward_of(const Call *c)
+NormForward layernorm_forward_of(const Call *c)
 {
     const LayernormArgs *args = c->args;
 
-    return (LayernormForward){
+    return (NormForward){
         .x = c->in[0],
         .weight = c->in[1],
         .bias = c->in[2],
@@ -42,11 +42,11 @@ LayernormForward layernorm_forward_of(const Call *c)
     };
 }
 
-LayernormBackward layernorm_backward_of(const Call *c)
+NormBackward layernorm_backward_of(const Call *c)
 {
     const uint32_t add = c->accumulate;
 
-    return (LayernormBackward){
+    return (NormBackward){
         .sum = c->in[0],
         .weight = c->in[1],
         .mean = c->save[MEAN],
@@ -61,14 +61,14 @@ LayernormBackward layernorm_backward_of(const Call *c)
 
 static void layernorm_forward_cpu(Call *c)
 {
-    const LayernormForward p = layernorm_forward_of(c);
+    const NormForward p = layernorm_forward_of(c);
 
     layernorm_forward_rows(&p, c->device->threads, c->scratch);
 }
 
 static void layernorm_backward_cpu(Call *c)
 {
-    const LayernormBackward p = layernorm_backward_of(c);
+    const NormBackward p = layernorm_backward_of(c);
 
     layernorm_backward_rows(&p, c->device->threads, c->scratch);
 }

@@ -13,14 +13,14 @@ Status layernorm_prepare_cuda(Call *c)
 
 void layernorm_forward_cuda(Call *c)
 {
-    const LayernormForward p = layernorm_forward_of(c);
+    const NormForward p = layernorm_forward_of(c);
 
     layernorm_forward_rows_cuda(&p, c);
 }
 
 void layernorm_backward_cuda(Call *c)
 {
-    const LayernormBackward p = layernorm_backward_of(c);
+    const NormBackward p = layernorm_backward_of(c);
 
     layernorm_backward_rows_cuda(&p, c);
 }

@@ -1,21 +1,41 @@
-/* layernorm_forward.cu - the rows of layernorm and add_layernorm on CUDA: forward.
- *
- *   held   a row of up to 16384 columns stays in the registers of its team: one read
- *   wide   beyond that a block reads its row again, from the cache, for each of three passes
- */
-#include "kernels/layernorm.cuh"
+/* layernorm_forward.cu - the rows of layernorm and add_layernorm on CUDA: forward; formulas: layernorm.h. */
+#include "kernels/layernorm.h"
+#include "kernels/norm_forward.cuh"
 
-enum { WIDE = 512 }; // threads
+/* The sum of a cell's d = value - near, and of d^2. */
+template <typename Cell>
+__device__ __forceinline__ float2 spread_of(const Cell &s, float near)
+{
+    float2 sum = make_float2(0, 0);
 
-template <typename T>
-struct ForwardRows {
-    NormSum<T> from;
-    Matrix<T> y;
-    Weight<T> weight, bias;
-    float *mean, *rstd; // NULL: not kept
-    int64_t N, C;
-    float epsilon;
-};
+#pragma unroll
+    for (int j = 0; j < Cell::SIZE; j++) {
+        const float d = s.value[j] - near;
+        sum = sum + make_float2(d, d * d);
+    }
+    return sum;
+}
+
+template <typename Cell>
+__device__ __forceinline__ float sum_of(const Cell &s)
+{
+    float sum = 0;
+
+#pragma unroll
+    for (int j = 0; j < Cell::SIZE; j++)
+        sum += s.value[j];
+    return sum;
+}
+
+/* spread: of a whole row of C; near: close to its mean, as good as F32 sums of C numbers are. */
+static __device__ __forceinline__ Statistics statistics_of(float2 spread, float near, int64_t C,
+                                                           float epsilon)
+{
+    const float shift = spread.x / (float)C;
+    const float variance = spread.y / (float)C - shift * shift;
+
+    return Statistics{near + shift, 1 / sqrtf((variance < 0 ? 0 : variance) + epsilon)};
+}
 
 template <typename T, typename Cell>
 __device__ __forceinline__ void give_y(const ForwardRows<T> &p, int64_t n, int64_t i, const Cell &s,
@@ -107,32 +127,20 @@ __global__ void __launch_bounds__(WIDE) layernorm_forward_wide(ForwardRows<T> p)
         keep(p, n, of);
 }
 
-void layernorm_forward_rows_cuda(const LayernormForward *p, const Call *c)
+void layernorm_forward_rows_cuda(const NormForward *p, const Call *c)
 {
-    const bool packs = in_packs(p->x) && in_packs(p->residual) && in_packs(p->sum) &&
-                       in_packs(p->y) && in_packs(p->weight) && in_packs(p->bias);
+    cudaStream_t stream = call_stream(c);
 
-    with_type(p->x->dtype, [&](auto zero) {
-        typedef decltype(zero) T;
-        const ForwardRows<T> rows = {{matrix<T>(p->x), matrix<T>(p->residual), matrix<T>(p->sum)},
-                                     matrix<T>(p->y),
-                                     weight_of<T>(p->weight),
-                                     weight_of<T>(p->bias),
-                                     data<float>(p->mean),
-                                     data<float>(p->rstd),
-                                     tensor_rows(p->x),
-                                     tensor_columns(p->x),
-                                     p->epsilon};
-        with_held_row<T>(
-            rows.C, packs,
-            [&](auto row) {
-                typedef decltype(row) Row;
-                LAUNCH((layernorm_forward_held<T, Row>), blocks_for(rows.N, Team<Row::TEAM>::ROWS),
-                       Team<Row::TEAM>::BLOCK, 0, call_stream(c), rows);
-            },
-            [&](auto cell) {
-                LAUNCH((layernorm_forward_wide<T, decltype(cell)>), (unsigned)rows.N, WIDE, 0,
-                       call_stream(c), rows);
-            });
-    });
+    norm_forward(
+        p,
+        [&](auto rows, auto row) {
+            typedef decltype(row) Row;
+            LAUNCH((layernorm_forward_held<typename decltype(rows)::T, Row>),
+                   blocks_for(rows.N, Team<Row::TEAM>::ROWS), Team<Row::TEAM>::BLOCK, 0, stream,
+                   rows);
+        },
+        [&](auto rows, auto cell) {
+            LAUNCH((layernorm_forward_wide<typename decltype(rows)::T, decltype(cell)>),
+                   (unsigned)rows.N, WIDE, 0, stream, rows);
+        });
 }

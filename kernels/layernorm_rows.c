@@ -61,7 +61,7 @@ CLONES static void normalise(const float *s, const float *weight, const float *b
     *rstd_out = rstd;
 }
 
-void layernorm_forward_rows(const LayernormForward *p, int threads, void *scratch)
+void layernorm_forward_rows(const NormForward *p, int threads, void *scratch)
 {
     const int64_t N = tensor_rows(p->x), C = tensor_columns(p->x), room = norm_room(C);
     float *shared = (float *)scratch + BUFFERS * threads * room;
@@ -130,7 +130,7 @@ CLONES static void gradient_row(const float *s, const float *dy, const float *we
 
 /* Row n; part: this slice's dw, then db. dx may lie where dy lies and dresidual where dsum lies: each
  * element is read before it is written. */
-static void backward_row(const LayernormBackward *p, int64_t n, const float *weight, float *part,
+static void backward_row(const NormBackward *p, int64_t n, const float *weight, float *part,
                          float *buffer[])
 {
     const int64_t C = tensor_columns(p->sum), room = norm_room(C);
@@ -157,7 +157,7 @@ static void backward_row(const LayernormBackward *p, int64_t n, const float *wei
         norm_give(p->dresidual, n, p->add & ADD_DRESIDUAL, too);
 }
 
-void layernorm_backward_rows(const LayernormBackward *p, int threads, void *scratch)
+void layernorm_backward_rows(const NormBackward *p, int threads, void *scratch)
 {
     const int64_t N = tensor_rows(p->sum), C = tensor_columns(p->sum), room = norm_room(C);
     const int64_t size = norm_slice_rows(N), slices = norm_slices(N);

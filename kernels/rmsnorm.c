@@ -26,11 +26,11 @@ static Status rmsnorm_prepare_cpu(Call *c)
     return OK;
 }
 
-RmsnormForward rmsnorm_forward_of(const Call *c)
+NormForward rmsnorm_forward_of(const Call *c)
 {
     const RmsnormArgs *args = c->args;
 
-    return (RmsnormForward){
+    return (NormForward){
         .x = c->in[X],
         .weight = c->in[WEIGHT],
         .epsilon = args->epsilon,
@@ -39,32 +39,31 @@ RmsnormForward rmsnorm_forward_of(const Call *c)
     };
 }
 
-RmsnormBackward rmsnorm_backward_of(const Call *c)
+NormBackward rmsnorm_backward_of(const Call *c)
 {
     const uint32_t add = c->accumulate;
 
-    return (RmsnormBackward){
+    return (NormBackward){
         .sum = c->in[X],
         .weight = c->in[WEIGHT],
         .rstd = c->save[RSTD],
         .dy = c->dout[0],
         .dx = c->din[X],
         .dweight = c->din[WEIGHT],
-        .add =
-            (add & 1u << X ? RMSNORM_ADD_DX : 0) | (add & 1u << WEIGHT ? RMSNORM_ADD_DWEIGHT : 0),
+        .add = (add & 1u << X ? ADD_DX : 0) | (add & 1u << WEIGHT ? ADD_DWEIGHT : 0),
     };
 }
 
 static void rmsnorm_forward_cpu(Call *c)
 {
-    const RmsnormForward p = rmsnorm_forward_of(c);
+    const NormForward p = rmsnorm_forward_of(c);
 
     rmsnorm_forward_rows(&p, c->device->threads, c->scratch);
 }
 
 static void rmsnorm_backward_cpu(Call *c)
 {
-    const RmsnormBackward p = rmsnorm_backward_of(c);
+    const NormBackward p = rmsnorm_backward_of(c);
 
     rmsnorm_backward_rows(&p, c->device->threads, c->scratch);
 }

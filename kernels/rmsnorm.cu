@@ -13,14 +13,14 @@ Status rmsnorm_prepare_cuda(Call *c)
 
 void rmsnorm_forward_cuda(Call *c)
 {
-    const RmsnormForward p = rmsnorm_forward_of(c);
+    const NormForward p = rmsnorm_forward_of(c);
 
     rmsnorm_forward_rows_cuda(&p, c);
 }
 
 void rmsnorm_backward_cuda(Call *c)
 {
-    const RmsnormBackward p = rmsnorm_backward_of(c);
+    const NormBackward p = rmsnorm_backward_of(c);
 
     rmsnorm_backward_rows_cuda(&p, c);
 }

@@ -1,22 +1,6 @@
-/* rmsnorm_forward.cu - the rows of rmsnorm and add_rmsnorm on CUDA: forward.
- *
- *   held   a row of up to 16384 columns stays in the registers of its team: one read
- *   wide   beyond that a block reads its row again, from the cache
- */
-#include "kernels/norm_rows.cuh"
+/* rmsnorm_forward.cu - the rows of rmsnorm and add_rmsnorm on CUDA: forward; formulas: rmsnorm.h. */
+#include "kernels/norm_forward.cuh"
 #include "kernels/rmsnorm.h"
-
-enum { WIDE = 512 }; // threads
-
-template <typename T>
-struct RmsForwardRows {
-    NormSum<T> from;
-    Matrix<T> y;
-    Weight<T> weight;
-    float *rstd; // NULL: not kept
-    int64_t N, C;
-    float epsilon;
-};
 
 template <typename Cell>
 __device__ __forceinline__ float square_of(const Cell &s)
@@ -30,8 +14,8 @@ __device__ __forceinline__ float square_of(const Cell &s)
 }
 
 template <typename T, typename Cell>
-__device__ __forceinline__ void give_y(const RmsForwardRows<T> &p, int64_t n, int64_t i,
-                                       const Cell &s, float rstd)
+__device__ __forceinline__ void give_y(const ForwardRows<T> &p, int64_t n, int64_t i, const Cell &s,
+                                       float rstd)
 {
     float weight[Cell::SIZE];
     Cell y;
@@ -44,7 +28,7 @@ __device__ __forceinline__ void give_y(const RmsForwardRows<T> &p, int64_t n, in
 }
 
 template <typename T, typename Row>
-__global__ void __launch_bounds__(Team<Row::TEAM>::BLOCK) rmsnorm_forward_held(RmsForwardRows<T> p)
+__global__ void __launch_bounds__(Team<Row::TEAM>::BLOCK) rmsnorm_forward_held(ForwardRows<T> p)
 {
     const int TEAM = Row::TEAM;
     __shared__ float part[Team<TEAM>::WARPS];
@@ -72,7 +56,7 @@ __global__ void __launch_bounds__(Team<Row::TEAM>::BLOCK) rmsnorm_forward_held(R
 }
 
 template <typename T, typename Cell>
-__global__ void __launch_bounds__(WIDE) rmsnorm_forward_wide(RmsForwardRows<T> p)
+__global__ void __launch_bounds__(WIDE) rmsnorm_forward_wide(ForwardRows<T> p)
 {
     __shared__ float part[Team<WIDE>::WARPS];
     const int64_t n = blockIdx.x, first = threadIdx.x * Cell::SIZE, step = WIDE * Cell::SIZE;
@@ -93,31 +77,20 @@ __global__ void __launch_bounds__(WIDE) rmsnorm_forward_wide(RmsForwardRows<T> p
         p.rstd[n] = rstd;
 }
 
-void rmsnorm_forward_rows_cuda(const RmsnormForward *p, const Call *c)
+void rmsnorm_forward_rows_cuda(const NormForward *p, const Call *c)
 {
-    const bool packs = in_packs(p->x) && in_packs(p->residual) && in_packs(p->sum) &&
-                       in_packs(p->y) && in_packs(p->weight);
+    cudaStream_t stream = call_stream(c);
 
-    with_type(p->x->dtype, [&](auto zero) {
-        typedef decltype(zero) T;
-        const RmsForwardRows<T> rows = {
-            {matrix<T>(p->x), matrix<T>(p->residual), matrix<T>(p->sum)},
-            matrix<T>(p->y),
-            weight_of<T>(p->weight),
-            data<float>(p->rstd),
-            tensor_rows(p->x),
-            tensor_columns(p->x),
-            p->epsilon};
-        with_held_row<T>(
-            rows.C, packs,
-            [&](auto row) {
-                typedef decltype(row) Row;
-                LAUNCH((rmsnorm_forward_held<T, Row>), blocks_for(rows.N, Team<Row::TEAM>::ROWS),
-                       Team<Row::TEAM>::BLOCK, 0, call_stream(c), rows);
-            },
-            [&](auto cell) {
-                LAUNCH((rmsnorm_forward_wide<T, decltype(cell)>), (unsigned)rows.N, WIDE, 0,
-                       call_stream(c), rows);
-            });
-    });
+    norm_forward(
+        p,
+        [&](auto rows, auto row) {
+            typedef decltype(row) Row;
+            LAUNCH((rmsnorm_forward_held<typename decltype(rows)::T, Row>),
+                   blocks_for(rows.N, Team<Row::TEAM>::ROWS), Team<Row::TEAM>::BLOCK, 0, stream,
+                   rows);
+        },
+        [&](auto rows, auto cell) {
+            LAUNCH((rmsnorm_forward_wide<typename decltype(rows)::T, decltype(cell)>),
+                   (unsigned)rows.N, WIDE, 0, stream, rows);
+        });
 }

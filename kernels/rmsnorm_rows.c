@@ -49,7 +49,7 @@ CLONES static float normalise(const float *s, const float *weight, int64_t C, fl
     return rstd;
 }
 
-void rmsnorm_forward_rows(const RmsnormForward *p, int threads, void *scratch)
+void rmsnorm_forward_rows(const NormForward *p, int threads, void *scratch)
 {
     const int64_t N = tensor_rows(p->x), C = tensor_columns(p->x), room = norm_room(C);
     const float *weight = norm_read(p->weight, 0, (float *)scratch + BUFFERS * threads * room);
@@ -106,13 +106,13 @@ CLONES static void gradient_row(const float *s, const float *dy, const float *we
 
 /* Row n; part: this slice's dw. dx may lie where dy lies and dresidual where dsum lies: each element
  * is read before it is written. */
-static void backward_row(const RmsnormBackward *p, int64_t n, const float *weight, float *part,
+static void backward_row(const NormBackward *p, int64_t n, const float *weight, float *part,
                          float *buffer[])
 {
     const int64_t C = tensor_columns(p->sum);
     const float *dsum = p->dsum ? norm_read(p->dsum, n, buffer[2]) : NULL;
-    float *d = norm_place(p->dx, n, p->add & RMSNORM_ADD_DX, buffer[3]);
-    float *too = norm_place(p->dresidual, n, p->add & RMSNORM_ADD_DRESIDUAL, d);
+    float *d = norm_place(p->dx, n, p->add & ADD_DX, buffer[3]);
+    float *too = norm_place(p->dresidual, n, p->add & ADD_DRESIDUAL, d);
 
     if (p->dy) {
         const float *s = norm_read(p->sum, n, buffer[0]);
@@ -126,12 +126,12 @@ static void backward_row(const RmsnormBackward *p, int64_t n, const float *weigh
         memmove(too, d, (size_t)C * sizeof *d);
     }
     if (p->dx)
-        norm_give(p->dx, n, p->add & RMSNORM_ADD_DX, d);
+        norm_give(p->dx, n, p->add & ADD_DX, d);
     if (p->dresidual)
-        norm_give(p->dresidual, n, p->add & RMSNORM_ADD_DRESIDUAL, too);
+        norm_give(p->dresidual, n, p->add & ADD_DRESIDUAL, too);
 }
 
-void rmsnorm_backward_rows(const RmsnormBackward *p, int threads, void *scratch)
+void rmsnorm_backward_rows(const NormBackward *p, int threads, void *scratch)
 {
     const int64_t N = tensor_rows(p->sum), C = tensor_columns(p->sum), room = norm_room(C);
     const int64_t size = norm_slice_rows(N), slices = norm_slices(N);
@@ -151,6 +151,6 @@ void rmsnorm_backward_rows(const RmsnormBackward *p, int threads, void *scratch)
         }
 #pragma omp for schedule(static)
         for (int64_t from = 0; from < C; from += NORM_COLUMN_BLOCK)
-            norm_fold(p->dweight, p->add & RMSNORM_ADD_DWEIGHT, parts, slices, room, from);
+            norm_fold(p->dweight, p->add & ADD_DWEIGHT, parts, slices, room, from);
     }
 }

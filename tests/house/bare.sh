@@ -2,7 +2,6 @@
 # What bench/gpu.sh builds where no library of ours is installed (-DCAIRN_BARE=ON), without nvcc: all of
 # it compiles and links, reads no header and loads nothing of those libraries, and computes.
 . "$CAIRN_SOURCE/tests/script.sh"
-tree=$top/tree
 cd "$top" || exit 1
 export OMP_WAIT_POLICY=passive
 

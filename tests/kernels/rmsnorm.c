@@ -108,9 +108,9 @@ static void passes_what_every_operator_must(void)
  * rows begin anywhere, with more rows than a block or a slice has. */
 static void agrees_where_paths_change(void)
 {
-    static const int64_t shape[][2] = {{19, 255}, {600, 256}, {9, 257},   {9, 1024}, {9, 1032},
-                                       {3, 2048}, {3, 2056},  {9, 4096},  {9, 4097}, {9, 4104},
-                                       {3, 8192}, {3, 8200},  {2, 16384}, {2, 16392}};
+    static const int64_t shape[][2] = {
+        {19, 255}, {600, 256}, {9, 257},  {17, 768}, {9, 776},  {9, 1024}, {9, 1032},  {3, 2048},
+        {3, 2056}, {9, 4096},  {9, 4097}, {9, 4104}, {3, 8192}, {3, 8200}, {2, 16384}, {2, 16392}};
 
     if (test_on_cpu())
         return;
