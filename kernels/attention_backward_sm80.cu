@@ -42,6 +42,14 @@ struct KeysShape {
     };
 };
 
+template <int M>
+__device__ __forceinline__ void fill(float (&times)[M][2], float x)
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+        times[m][0] = times[m][1] = x;
+}
+
 template <typename T, int WIDTH>
 __global__ void __launch_bounds__(MMA_THREADS, 1)
     attention_queries_mma(AttentionTask task, Matrix<const T> q, Matrix<const T> k,
@@ -70,7 +78,6 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
     const int own = i + (int)mma_lane() / 4;                    // first of this thread
     const int from = first_key(task, span, start) / KEYS * KEYS, to = end_key(task, span, end - 1);
     const int kv_column = block.head / (task.heads / task.kv_heads) * WIDTH;
-    const AttentionDropout dropout = attention_dropout(task, span, block.head);
     float sum[M][C][4] = {}, lse[M][2], delta[M][2], times[M][2];
     const auto fetch = [&](int j, T *stage) {
         const int keys = span.keys - j;
@@ -89,7 +96,6 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
             const int64_t n = block.head * task.rows + span.query + query;
             lse[m][h] = query < end ? task.lse[n] : INFINITY;
             delta[m][h] = query < end ? task.delta[n] : 0;
-            times[m][h] = task.scale * 0.693147181f;
         }
     for (int j = from, stage = 0; j < to; j += KEYS, stage ^= 1) {
         const T *tile_k = stages + stage * STAGE;
@@ -104,23 +110,19 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         float s[M][N][4] = {}, dp[M][N][4] = {};
         mma_scores<T, WIDTH>(s, tile_q, row, tile_k);
         mma_scores<T, WIDTH>(dp, tile_dy, row, tile_k + STAGE / 2);
-        mma_gradient_by_queries(
-            s, dp, lse, delta, task, span, dropout, own, j + (int)mma_lane() % 4 * 2,
-            j >= first_key(task, span, last) && j + KEYS <= end_key(task, span, i));
+        uint32_t kept[M][(N + 7) / 8];
+        mma_draw_by_queries<M, N>(kept, attention_dropout(task, span, block.head), own, j);
+        mma_weights_by_queries(s, lse, task, span, own, j,
+                               j >= first_key(task, span, last) &&
+                                   j + KEYS <= end_key(task, span, i));
+        mma_gradient_by_queries<M, N>(s, dp, kept, delta, task.keep);
         mma_mix<T, WIDTH>(sum, s, tile_k, 0);
     }
     cp_async_wait<0>(); // q and dy, where no key was seen
     __syncthreads();
+    fill(times, task.scale * 0.693147181f);
     mma_store<T, WIDTH>(dq.at(span.query + i, column), dq.stride, end - i, tile_q, row, 0, sum,
                         times, add);
-}
-
-template <int M>
-__device__ __forceinline__ void fill(float (&times)[M][2], float x)
-{
-#pragma unroll
-    for (int m = 0; m < M; m++)
-        times[m][0] = times[m][1] = x;
 }
 
 template <typename T, int WIDTH>
@@ -184,10 +186,14 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         float s[M][N][4] = {}, dp[M][N][4] = {};
         mma_scores<T, WIDTH>(s, tile_k, row, tile_q);
         mma_scores<T, WIDTH>(dp, tile_v, row, tile_q + STAGE / 2);
-        mma_gradient_by_keys(
-            s, dp, numbers + t % 2 * NUMBERS, task, span, attention_dropout(task, span, of),
-            i + (int)mma_lane() % 4 * 2, j + (int)mma_lane() / 4,
-            j >= first_key(task, span, i + QUERIES - 1) && j + 16 * M <= end_key(task, span, i));
+        uint32_t kept[M][(N + 7) / 8];
+        const float *number_of = numbers + t % 2 * NUMBERS;
+        mma_weights_by_keys(s, number_of, task, span, i, j,
+                            j >= first_key(task, span, i + QUERIES - 1) &&
+                                j + 16 * M <= end_key(task, span, i));
+        mma_draw_by_keys<M, N>(kept, attention_dropout(task, span, of), i, j);
+        mma_gradient_by_keys<M, N>(dp, s, kept, number_of, task.keep);
+        mma_keep<M, N>(s, kept);
         mma_mix<T, WIDTH>(sum_dv, s, tile_q + STAGE / 2, chunk);
         mma_mix<T, WIDTH>(sum_dk, dp, tile_q, chunk);
     }

@@ -171,7 +171,8 @@ __device__ __forceinline__ void produce_keys(const PairTiles<T, WgmmaQueries<WID
     }
 }
 
-/* The consumers of `queries`: sum of ds k. own: first query of this thread. */
+/* The consumers of `queries`: sum of ds k. own: first query of this thread. Weights are computed while dp
+ * is. */
 template <typename T, int WIDTH>
 __device__ __forceinline__ void meet_keys(float (&sum)[1][WIDTH / 8][4],
                                           const PairTiles<T, WgmmaQueries<WIDTH>> &tiles,
@@ -182,7 +183,7 @@ __device__ __forceinline__ void meet_keys(float (&sum)[1][WIDTH / 8][4],
     const int KEYS = Shape::KEYS, STAGES = Shape::STAGES, N = Shape::N;
     const int i = work.start + group * GROUP_ROWS, last = min(i + GROUP_ROWS, work.end) - 1;
     float s[1][N][4], dp[1][N][4], lse[1][2], delta[1][2];
-    uint32_t ds[N / 2][4];
+    uint32_t ds[N / 2][4], kept[1][(N + 7) / 8];
 
     for (int h = 0; h < 2; h++) {
         const int query = own + 8 * h;
@@ -197,14 +198,18 @@ __device__ __forceinline__ void meet_keys(float (&sum)[1][WIDTH / 8][4],
         if (j < end_key(task, span, last) && j + KEYS > first_key(task, span, i)) {
             wgmma_fence();
             tile_scores<T, WIDTH>(s[0], tiles.held_of(group, 0), tiles.tile(stage, 0));
+            wgmma_commit();
+            wgmma_fence();
             tile_scores<T, WIDTH>(dp[0], tiles.held_of(group, 1), tiles.tile(stage, 1));
             wgmma_commit();
-            tile_finish(s[0]);
-            wgmma_hold(dp[0]);
-            mma_gradient_by_queries(
-                s, dp, lse, delta, task, span, attention_dropout(task, span, head), own,
-                j + (int)mma_lane() % 4 * 2,
-                j >= first_key(task, span, last) && j + KEYS <= end_key(task, span, i));
+            wgmma_wait<1>();
+            wgmma_hold(s[0]);
+            mma_weights_by_queries(s, lse, task, span, own, j,
+                                   j >= first_key(task, span, last) &&
+                                       j + KEYS <= end_key(task, span, i));
+            mma_draw_by_queries<1, N>(kept, attention_dropout(task, span, head), own, j);
+            tile_finish(dp[0]);
+            mma_gradient_by_queries<1, N>(s, dp, kept, delta, task.keep);
             tile_pack<T>(ds, s[0]);
             tile_begin(sum[0]);
             tile_mix<T>(sum[0], ds, tiles.tile(stage, 0));
@@ -308,15 +313,17 @@ produce_queries(const PairTiles<T, WgmmaKeys<WIDTH>> &tiles, const TensorMap &q,
     }
 }
 
-/* The consumers of `keys`: sums of ds q and of p dy. own: first key of this thread. */
+/* The consumers of `keys`: sums of ds q and of p dy. first: key of this warp. Weights are computed while
+ * dp is, ds while p dy is. */
 template <typename T, int WIDTH>
 __device__ __forceinline__ void
 meet_queries(float (&sum_dk)[1][WIDTH / 8][4], float (&sum_dv)[1][WIDTH / 8][4],
              const PairTiles<T, WgmmaKeys<WIDTH>> &tiles, const AttentionTask &task,
-             const AttentionSpan &span, const PairWork &work, int kv_head, int group, int own)
+             const AttentionSpan &span, const PairWork &work, int kv_head, int group, int first)
 {
     typedef WgmmaKeys<WIDTH> Shape;
     const int QUERIES = Shape::QUERIES, STAGES = Shape::STAGES, N = Shape::N;
+    const bool EARLY = WIDTH < 128; // beyond that p in F32 and rounded takes too many registers
     const int j = work.start + group * GROUP_ROWS, heads = task.heads / task.kv_heads;
 
     for (int t = 0; t < work.count * heads; t++) {
@@ -326,28 +333,40 @@ meet_queries(float (&sum_dk)[1][WIDTH / 8][4], float (&sum_dv)[1][WIDTH / 8][4],
 
         mbarrier_wait(tiles.full + stage, t / STAGES % 2);
         if (j < end_key(task, span, i + QUERIES - 1) && j + GROUP_ROWS > first_key(task, span, i)) {
+            const float *numbers = tiles.numbers + stage * Shape::NUMBERS;
             float s[1][N][4], dp[1][N][4];
-            uint32_t p[N / 2][4], ds[N / 2][4];
+            uint32_t p[N / 2][4], ds[N / 2][4], kept[1][(N + 7) / 8];
+            const auto start_dv = [&] {
+                tile_pack_kept<T>(p, s[0], kept[0]);
+                tile_begin(sum_dv[0]);
+                tile_mix<T>(sum_dv[0], p, tile_dy);
+                wgmma_commit();
+            };
             wgmma_fence();
             tile_scores<T, WIDTH>(s[0], tiles.held_of(group, 0), tile_q);
+            wgmma_commit();
+            wgmma_fence();
             tile_scores<T, WIDTH>(dp[0], tiles.held_of(group, 1), tile_dy);
             wgmma_commit();
-            tile_finish(s[0]);
+            wgmma_wait<1>();
+            wgmma_hold(s[0]);
+            mma_weights_by_keys(s, numbers, task, span, i, first,
+                                j >= first_key(task, span, i + QUERIES - 1) &&
+                                    j + GROUP_ROWS <= end_key(task, span, i));
+            mma_draw_by_keys<1, N>(kept, attention_dropout(task, span, head), i, first);
+            if (EARLY)
+                start_dv();
+            wgmma_wait<EARLY ? 1 : 0>();
             wgmma_hold(dp[0]);
-            mma_gradient_by_keys(s, dp, tiles.numbers + stage * Shape::NUMBERS, task, span,
-                                 attention_dropout(task, span, head), i + (int)mma_lane() % 4 * 2,
-                                 own,
-                                 j >= first_key(task, span, i + QUERIES - 1) &&
-                                     j + GROUP_ROWS <= end_key(task, span, i));
-            tile_pack<T>(p, s[0]);
+            mma_gradient_by_keys<1, N>(dp, s, kept, numbers, task.keep);
+            if (!EARLY)
+                start_dv();
             tile_pack<T>(ds, dp[0]);
-            wgmma_hold(sum_dk[0]);
-            tile_begin(sum_dv[0]);
-            tile_mix<T>(sum_dv[0], p, tile_dy);
+            tile_begin(sum_dk[0]);
             tile_mix<T>(sum_dk[0], ds, tile_q);
             wgmma_commit();
-            tile_finish(sum_dv[0]);
-            wgmma_hold(sum_dk[0]);
+            tile_finish(sum_dk[0]);
+            wgmma_hold(sum_dv[0]);
         }
         stage_release(tiles.empty + stage);
     }
@@ -393,8 +412,7 @@ __global__ void __launch_bounds__(WGMMA_THREADS, 1)
     if (group >= work.groups)
         return;
     mbarrier_wait(tiles.held_full, 0);
-    meet_queries<T, WIDTH>(sum_dk, sum_dv, tiles, task, span, work, block.head, group,
-                           j + (int)mma_lane() / 4);
+    meet_queries<T, WIDTH>(sum_dk, sum_dv, tiles, task, span, work, block.head, group, j);
     barrier_sync(BARRIER_STORE + group, WARPGROUP); // everybody has done with k and v
     if (dk.data)
         mma_store<T, WIDTH>(dk.at(span.key + j, column), dk.stride, work.end - j,

@@ -179,6 +179,20 @@ __device__ __forceinline__ void mma_draw(uint32_t (&kept)[M][(N + 7) / 8], bool 
         }
 }
 
+/* Zero to what dropout does not keep. */
+template <int M, int N>
+__device__ __forceinline__ void mma_keep(float (&s)[M][N][4],
+                                         const uint32_t (&kept)[M][(N + 7) / 8])
+{
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int n = 0; n < N; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                s[m][n][e] = kept[m][n / 8] >> (n % 8 * 4 + e) & 1 ? s[m][n][e] : 0;
+}
+
 /* ---- of forward ---- */
 
 /* -infinity to the scores that do not count; queries from i and keys from j on of this thread. */
@@ -253,13 +267,7 @@ __device__ __forceinline__ void mma_drop(float (&s)[M][N][4], const AttentionDro
 
     mma_draw<M, N>(kept, true,
                    [&](int m, int n) { return mma_kept(dropout, i + 16 * m, j + 8 * n); });
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int n = 0; n < N; n++)
-#pragma unroll
-            for (int e = 0; e < 4; e++)
-                s[m][n][e] = kept[m][n / 8] >> (n % 8 * 4 + e) & 1 ? s[m][n][e] : 0;
+    mma_keep<M, N>(s, kept);
 }
 
 /* total becomes what sum is to be multiplied by; lse is written. i: first query of this thread. */
@@ -283,79 +291,125 @@ __device__ __forceinline__ void mma_finish(float (&total)[M][2], const float (&l
 
 /* ---- of backward ---- */
 
-/* A tile of queries (rows) and keys: s becomes ds. i, j: of this thread's first element. */
+/* Each of two steps: scores s become weights p, which are 0 where a query does not see a key; then dp,
+ * the gradient of the weights that dropout leaves, gives ds with p. Between them other work may go on. */
+
+/* A tile of queries (rows) and keys: what dropout keeps. i: first query of this thread; j: first key of
+ * the tile. */
+template <int M, int N>
+__device__ __forceinline__ void mma_draw_by_queries(uint32_t (&kept)[M][(N + 7) / 8],
+                                                    const AttentionDropout &dropout, int i, int j)
+{
+    mma_draw<M, N>(kept, dropout.on,
+                   [&](int m, int n) { return mma_kept(dropout, i + 16 * m, j + 8 * n); });
+}
+
+/* s becomes p. i, j: as before; all: every query sees every key. */
 template <int M, int N>
 __device__ __forceinline__ void
-mma_gradient_by_queries(float (&s)[M][N][4], const float (&dp)[M][N][4], const float (&lse)[M][2],
-                        const float (&delta)[M][2], const AttentionTask &task,
-                        const AttentionSpan &span, const AttentionDropout &dropout, int i, int j,
-                        bool all)
+mma_weights_by_queries(float (&s)[M][N][4], const float (&lse)[M][2], const AttentionTask &task,
+                       const AttentionSpan &span, int i, int j, bool all)
 {
-    const int first = j - (int)mma_lane() % 4 * 2;
-    uint32_t kept[M][(N + 7) / 8];
+    const int own = j + (int)mma_lane() % 4 * 2;
 
-    mma_draw<M, N>(kept, dropout.on,
-                   [&](int m, int n) { return mma_kept(dropout, i + 16 * m, first + 8 * n); });
 #pragma unroll
     for (int m = 0; m < M; m++) {
         int from[2], to[2];
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            from[h] = first_key(task, span, i + 16 * m + 8 * h) - j;
-            to[h] = end_key(task, span, i + 16 * m + 8 * h) - j;
+            from[h] = first_key(task, span, i + 16 * m + 8 * h) - own;
+            to[h] = end_key(task, span, i + 16 * m + 8 * h) - own;
         }
 #pragma unroll
-        for (int n = 0; n < N; n++) {
+        for (int n = 0; n < N; n++)
 #pragma unroll
             for (int e = 0; e < 4; e++) {
                 const int h = e / 2, key = 8 * n + e % 2;
-                const bool seen = all || (key >= from[h] && key < to[h]);
                 const float p = exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[m][h]));
-                const float keep = kept[m][n / 8] >> (n % 8 * 4 + e) & 1 ? task.keep : 0;
-                s[m][n][e] = seen ? p * fmaf(dp[m][n][e], keep, -delta[m][h]) : 0;
+                s[m][n][e] = all || (key >= from[h] && key < to[h]) ? p : 0;
             }
-        }
     }
 }
 
-/* A tile of keys (rows) and queries: s becomes p where dropout keeps it, dp becomes ds. i, j: of
- * this thread's first element; numbers: lse and delta of the tile. */
+/* p becomes ds. A weight of 0 has none, whatever dp is: rows of v beyond the sequence may hold
+ * infinities. */
 template <int M, int N>
-__device__ __forceinline__ void
-mma_gradient_by_keys(float (&s)[M][N][4], float (&dp)[M][N][4], const float *numbers,
-                     const AttentionTask &task, const AttentionSpan &span,
-                     const AttentionDropout &dropout, int i, int j, bool all)
+__device__ __forceinline__ void mma_gradient_by_queries(float (&p)[M][N][4],
+                                                        const float (&dp)[M][N][4],
+                                                        const uint32_t (&kept)[M][(N + 7) / 8],
+                                                        const float (&delta)[M][2], float keep)
 {
-    const int own = (int)mma_lane() % 4 * 2, first = j - (int)mma_lane() / 4;
-    uint32_t kept[M][(N + 7) / 8];
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int n = 0; n < N; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                const float times = kept[m][n / 8] >> (n % 8 * 4 + e) & 1 ? keep : 0;
+                const float ds = p[m][n][e] * fmaf(dp[m][n][e], times, -delta[m][e / 2]);
+                p[m][n][e] = p[m][n][e] != 0 ? ds : 0;
+            }
+}
+
+/* The same of a tile of keys (rows) and queries. i: first query of the tile; j: first key of the warp;
+ * numbers: lse of the tile's queries, then delta. */
+template <int M, int N>
+__device__ __forceinline__ void mma_draw_by_keys(uint32_t (&kept)[M][(N + 7) / 8],
+                                                 const AttentionDropout &dropout, int i, int j)
+{
+    const int own = i + (int)mma_lane() % 4 * 2;
 
     mma_draw<M, N>(kept, dropout.on, [&](int m, int n) {
-        return mma_kept_by_keys(dropout, i + 8 * n, first + 16 * m);
+        return mma_kept_by_keys(dropout, own + 8 * n, j + 16 * m);
     });
+}
+
+template <int M, int N>
+__device__ __forceinline__ void
+mma_weights_by_keys(float (&s)[M][N][4], const float *numbers, const AttentionTask &task,
+                    const AttentionSpan &span, int i, int j, bool all)
+{
+    const int own = (int)mma_lane() % 4 * 2, key = j + (int)mma_lane() / 4;
+
 #pragma unroll
     for (int n = 0; n < N; n++) {
-        float lse[2], delta[2];
+        float lse[2];
         int from[2], to[2];
 #pragma unroll
         for (int e = 0; e < 2; e++) {
             lse[e] = numbers[8 * n + own + e];
-            delta[e] = numbers[8 * N + 8 * n + own + e];
-            from[e] = first_key(task, span, i + 8 * n + e) - j;
-            to[e] = end_key(task, span, i + 8 * n + e) - j;
+            from[e] = first_key(task, span, i + 8 * n + own + e) - key;
+            to[e] = end_key(task, span, i + 8 * n + own + e) - key;
         }
 #pragma unroll
-        for (int m = 0; m < M; m++) {
+        for (int m = 0; m < M; m++)
 #pragma unroll
             for (int e = 0; e < 4; e++) {
-                const int key = 16 * m + e / 2 * 8;
-                const bool seen = all || (key >= from[e % 2] && key < to[e % 2]);
-                const float p =
-                    seen ? exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[e % 2])) : 0;
-                const bool keep = kept[m][n / 8] >> (n % 8 * 4 + e) & 1;
-                s[m][n][e] = keep ? p : 0;
-                dp[m][n][e] = p * fmaf(dp[m][n][e], keep ? task.keep : 0, -delta[e % 2]);
+                const int at = 16 * m + e / 2 * 8;
+                const bool seen = all || (at >= from[e % 2] && at < to[e % 2]);
+                s[m][n][e] = seen ? exp2_approximate(fmaf(s[m][n][e], task.scale, -lse[e % 2])) : 0;
             }
-        }
+    }
+}
+
+/* dp becomes ds. */
+template <int M, int N>
+__device__ __forceinline__ void
+mma_gradient_by_keys(float (&dp)[M][N][4], const float (&p)[M][N][4],
+                     const uint32_t (&kept)[M][(N + 7) / 8], const float *numbers, float keep)
+{
+    const int own = (int)mma_lane() % 4 * 2;
+
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+        const float delta[2] = {numbers[8 * N + 8 * n + own], numbers[8 * N + 8 * n + own + 1]};
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                const float times = kept[m][n / 8] >> (n % 8 * 4 + e) & 1 ? keep : 0;
+                dp[m][n][e] = p[m][n][e] * fmaf(dp[m][n][e], times, -delta[e % 2]);
+            }
     }
 }
 

@@ -130,6 +130,21 @@ __device__ __forceinline__ void tile_pack(uint32_t (&p)[N / 2][4], const float (
     wgmma_hold(p);
 }
 
+/* The same with 0 for what dropout does not keep, see mma_draw(). */
+template <typename T, int N>
+__device__ __forceinline__ void tile_pack_kept(uint32_t (&p)[N / 2][4], const float (&s)[N][4],
+                                               const uint32_t (&kept)[(N + 7) / 8])
+{
+    float held[1][N][4];
+
+#pragma unroll
+    for (int n = 0; n < N; n++)
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            held[0][n][e] = kept[n / 8] >> (n % 8 * 4 + e) & 1 ? s[n][e] : 0;
+    tile_pack<T>(p, held[0]);
+}
+
 /* The warp has done with a stage. */
 static __device__ __forceinline__ void stage_release(uint64_t *empty)
 {
