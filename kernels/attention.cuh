@@ -57,6 +57,19 @@ static __device__ __forceinline__ AttentionSpan attention_span(const AttentionTa
     return AttentionSpan{query, key, queries, keys, keys - queries};
 }
 
+/* First query of a tile of `rows`: the last tile first, since it sees most where causal. Negative: the
+ * sequence has no such tile. */
+static __device__ __forceinline__ int tile_start(const AttentionSpan &span, int rows, int tile)
+{
+    return ((span.queries + rows - 1) / rows - 1 - tile) * rows;
+}
+
+/* Tiles of `rows` from one to the other. */
+static __device__ __forceinline__ int tile_count(int from, int to, int rows)
+{
+    return to > from ? (to - from + rows - 1) / rows : 0;
+}
+
 /* Query i sees the keys [first_key, end_key). Neither falls from one query to the next. */
 static __device__ __forceinline__ int first_key(const AttentionTask &task,
                                                 const AttentionSpan &span, int i)

@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(FmaShape<WIDTH>::THREADS, 1)
         return;
     }
     const AttentionSpan span = attention_span(task, block.sequence);
-    const int start = ((span.queries + TILE - 1) / TILE - 1 - block.tile) * TILE;
+    const int start = tile_start(span, TILE, block.tile);
     if (start < 0)
         return;
     const int i = start + fma_row(), end = min(start + TILE, span.queries);

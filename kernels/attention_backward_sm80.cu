@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         return;
     }
     const AttentionSpan span = attention_span(task, block.sequence);
-    const int start = ((span.queries + QUERIES - 1) / QUERIES - 1 - block.tile) * QUERIES;
+    const int start = tile_start(span, QUERIES, block.tile);
     if (start < 0)
         return;
     const int end = min(start + QUERIES, span.queries), row = (int)threadIdx.x / 32 * 16 * M;
@@ -112,9 +112,7 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         mma_scores<T, WIDTH>(dp, tile_dy, row, tile_k + STAGE / 2);
         uint32_t kept[M][(N + 7) / 8];
         mma_draw_by_queries<M, N>(kept, attention_dropout(task, span, block.head), own, j);
-        mma_weights_by_queries(s, lse, task, span, own, j,
-                               j >= first_key(task, span, last) &&
-                                   j + KEYS <= end_key(task, span, i));
+        mma_weights_by_queries(s, lse, task, span, own, j);
         mma_gradient_by_queries<M, N>(s, dp, kept, delta, task.keep);
         mma_mix<T, WIDTH>(sum, s, tile_k, 0);
     }
@@ -152,8 +150,7 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         return;
     const int row = (int)threadIdx.x / 32 * 16 * M, j = start + row; // keys of the warp
     const int from = first_query(task, span, start) / QUERIES * QUERIES;
-    const int to = end_query(task, span, end - 1);
-    const int count = to > from ? (to - from + QUERIES - 1) / QUERIES : 0;
+    const int count = tile_count(from, end_query(task, span, end - 1), QUERIES);
     float sum_dk[M][C][4] = {}, sum_dv[M][C][4] = {}, times[M][2];
     float number = 0; // this thread's of the next stage: of lse or delta
     const auto fetch = [&](int t, T *stage) {
@@ -174,8 +171,9 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
     for (int t = 0; t < count * group; t++) {
         const int of = head * group + t / count, i = from + t % count * QUERIES;
         const T *tile_q = stages + t % 2 * STAGE;
+        float *number_of = numbers + t % 2 * NUMBERS;
         if ((int)threadIdx.x < NUMBERS)
-            numbers[t % 2 * NUMBERS + threadIdx.x] = number;
+            number_of[threadIdx.x] = number;
         cp_async_wait<0>();
         __syncthreads(); // the tile has come for all; everybody has done with the one before
         if (t + 1 < count * group)
@@ -184,13 +182,10 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         if (j >= end_key(task, span, i + QUERIES - 1) || j + 16 * M <= first_key(task, span, i))
             continue; // nobody here sees the keys of this warp
         float s[M][N][4] = {}, dp[M][N][4] = {};
+        uint32_t kept[M][(N + 7) / 8];
         mma_scores<T, WIDTH>(s, tile_k, row, tile_q);
         mma_scores<T, WIDTH>(dp, tile_v, row, tile_q + STAGE / 2);
-        uint32_t kept[M][(N + 7) / 8];
-        const float *number_of = numbers + t % 2 * NUMBERS;
-        mma_weights_by_keys(s, number_of, task, span, i, j,
-                            j >= first_key(task, span, i + QUERIES - 1) &&
-                                j + 16 * M <= end_key(task, span, i));
+        mma_weights_by_keys(s, number_of, task, span, i, j);
         mma_draw_by_keys<M, N>(kept, attention_dropout(task, span, of), i, j);
         mma_gradient_by_keys<M, N>(dp, s, kept, number_of, task.keep);
         mma_keep<M, N>(s, kept);

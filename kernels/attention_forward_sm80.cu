@@ -38,8 +38,8 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
         return;
     }
     const AttentionSpan span = attention_span(task, block.sequence);
-    const int start = ((span.queries + QUERIES - 1) / QUERIES - 1 - block.tile) * QUERIES;
-    if (start < 0) // the last ones first: where causal, they see most
+    const int start = tile_start(span, QUERIES, block.tile);
+    if (start < 0)
         return;
     const int end = min(start + QUERIES, span.queries), row = (int)threadIdx.x / 32 * 16 * M;
     const int i = start + row, last = min(i + 16 * M, end) - 1; // queries of the warp

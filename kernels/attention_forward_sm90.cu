@@ -75,14 +75,12 @@ __device__ __forceinline__ ForwardWork forward_work(const AttentionTask &task,
     ForwardWork work = {};
 
     work.head = block.head, work.kv_head = block.head / (task.heads / task.kv_heads);
-    // the last ones first: where causal, they see most
-    work.start = ((span.queries + QUERIES - 1) / QUERIES - 1 - block.tile) * QUERIES;
+    work.start = tile_start(span, QUERIES, block.tile);
     work.end = min(work.start + QUERIES, span.queries);
     work.groups = (work.end - work.start + GROUP_ROWS - 1) / GROUP_ROWS;
     if (work.start >= 0) {
-        const int to = end_key(task, span, work.end - 1);
         work.from = first_key(task, span, work.start) / KEYS * KEYS;
-        work.count = to > work.from ? (to - work.from + KEYS - 1) / KEYS : 0;
+        work.count = tile_count(work.from, end_key(task, span, work.end - 1), KEYS);
     }
     return work;
 }

@@ -304,13 +304,15 @@ __device__ __forceinline__ void mma_draw_by_queries(uint32_t (&kept)[M][(N + 7) 
                    [&](int m, int n) { return mma_kept(dropout, i + 16 * m, j + 8 * n); });
 }
 
-/* s becomes p. i, j: as before; all: every query sees every key. */
+/* s becomes p. i, j: as before. */
 template <int M, int N>
 __device__ __forceinline__ void
 mma_weights_by_queries(float (&s)[M][N][4], const float (&lse)[M][2], const AttentionTask &task,
-                       const AttentionSpan &span, int i, int j, bool all)
+                       const AttentionSpan &span, int i, int j)
 {
-    const int own = j + (int)mma_lane() % 4 * 2;
+    const int own = j + (int)mma_lane() % 4 * 2, first = i - (int)mma_lane() / 4; // of the warp
+    const bool all =
+        j >= first_key(task, span, first + 16 * M - 1) && j + 8 * N <= end_key(task, span, first);
 
 #pragma unroll
     for (int m = 0; m < M; m++) {
@@ -365,11 +367,13 @@ __device__ __forceinline__ void mma_draw_by_keys(uint32_t (&kept)[M][(N + 7) / 8
 }
 
 template <int M, int N>
-__device__ __forceinline__ void
-mma_weights_by_keys(float (&s)[M][N][4], const float *numbers, const AttentionTask &task,
-                    const AttentionSpan &span, int i, int j, bool all)
+__device__ __forceinline__ void mma_weights_by_keys(float (&s)[M][N][4], const float *numbers,
+                                                    const AttentionTask &task,
+                                                    const AttentionSpan &span, int i, int j)
 {
     const int own = (int)mma_lane() % 4 * 2, key = j + (int)mma_lane() / 4;
+    const bool all =
+        j >= first_key(task, span, i + 8 * N - 1) && j + 16 * M <= end_key(task, span, i);
 
 #pragma unroll
     for (int n = 0; n < N; n++) {
