@@ -354,9 +354,10 @@ static Status bench_open(Bench *b, const Arguments *a)
                         &b->device);
     if (s)
         return s;
-    const char *note = b->options.tf32 ? device_take_tf32(b->device) : NULL;
-    if (note)
-        fprintf(stderr, "note: %s\n", note);
+    const char *notes[] = {b->device->note, b->options.tf32 ? device_take_tf32(b->device) : NULL};
+    for (int i = 0; i < 2; i++)
+        if (notes[i])
+            fprintf(stderr, "note: %s\n", notes[i]);
     machine_read(b->device, &b->machine);
     b->cache = b->device->kind == DEVICE_CPU         ? cpu_cache()
                : strcmp(b->device->name, "emulated") ? CARD_CACHE

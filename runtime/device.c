@@ -25,6 +25,10 @@ static Status open_best(Device *d)
         return OK;
     d->note = strdup(status_text());
     d->index = 0;
+#else
+    d->note =
+        strdup("device auto is the CPU: this build of cairn has no CUDA, for which cmake wants "
+               "nvcc; device=cpu says the same without this note");
 #endif
     return device_cpu_open(d);
 }
@@ -39,9 +43,12 @@ static Status open_kind(const char *name, Device *d)
         return open_best(d);
     if (!strcmp(name, "cpu"))
         return device_cpu_open(d);
-    if (!strncmp(name, "cuda", 4) || !strcmp(name, "emulated"))
-        return fail(E_DEVICE, "device %s: this build of cairn has no such device; use device=cpu",
-                    name);
+    const bool cuda = !strncmp(name, "cuda", 4);
+    if (cuda || !strcmp(name, "emulated"))
+        return fail(E_DEVICE,
+                    "device %s: this build of cairn has none, for which cmake wants %s; use "
+                    "device=cpu",
+                    name, cuda ? "nvcc" : "-DCAIRN_EMULATED=ON");
     return fail(E_CONFIG, "device %s: expected cpu, cuda, cuda:N, emulated or auto", name);
 }
 
