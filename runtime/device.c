@@ -25,6 +25,8 @@ static Status open_best(Device *d)
         return OK;
     d->note = strdup(status_text());
     d->index = 0;
+#elif defined WITH_CUDA
+    d->note = strdup("device auto is the CPU: the emulator is taken by name alone, emulated");
 #else
     d->note =
         strdup("device auto is the CPU: this build of cairn has no CUDA, for which cmake wants "
