@@ -436,15 +436,21 @@ void check_op(OpBuild build, const void *context, const OpInput *in, int count, 
     op_run_free(&base);
 }
 
+void check_compiles(OpBuild build, const void *context, const OpInput *in, int count, OpSetting s,
+                    Status code, const char *text)
+{
+    Bench b;
+    const Status got = bench_open(&b, build, context, in, count, s);
+
+    if (!CHECK(got == code) || !CHECK(!code || strstr(status_text(), text) != NULL))
+        printf("  said: %s; wanted: %s\n", got ? status_text() : "no error", text);
+    bench_close(&b);
+}
+
 void check_refused(OpBuild build, const void *context, const OpInput *in, int count, Status code,
                    const char *text)
 {
-    Bench b;
-
-    CHECK(bench_open(&b, build, context, in, count, (OpSetting){0}) == code);
-    if (!CHECK(strstr(status_text(), text) != NULL))
-        printf("  said: %s\n", status_text());
-    bench_close(&b);
+    check_compiles(build, context, in, count, (OpSetting){0}, code, text);
 }
 
 float *normal_values(int64_t count, uint64_t seed)

@@ -66,6 +66,11 @@ typedef struct OpCheck {
  * there fails. Briefly (test_briefly()): F32 and BF16, each once, and added to once. */
 void check_op(OpBuild build, const void *context, const OpInput *in, int count, OpCheck c);
 
+/* Records the operator, plans and compiles it; expects that this ends with the code and, but for OK, with
+ * this text in the message. */
+void check_compiles(OpBuild build, const void *context, const OpInput *in, int count, OpSetting s,
+                    Status code, const char *text);
+
 /* Shape errors: records the operator, expects failure with this code and this text in it. */
 void check_refused(OpBuild build, const void *context, const OpInput *in, int count, Status code,
                    const char *text);

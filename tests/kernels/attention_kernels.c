@@ -126,27 +126,9 @@ static void sequences_do_not_mix(void)
 static void check_choice(AttentionCase k, Status code, const char *text)
 {
     AttentionInputs in = attention_inputs_open(&k, 0);
-    Device *device = NULL;
 
-    if (!CHECK_OK(test_device_open(test_device(), 1, &device)))
-        return;
-    Graph *g = graph_new(device, (GraphOptions){.training = true});
-    Tensor *x[6] = {NULL};
-    Arena arena = {0};
-    for (int i = 0; i < 6; i++)
-        if (in.in[i].ndim)
-            x[i] =
-                graph_state(g, "x", in.in[i].places ? I32 : k.dtype, in.in[i].ndim, in.in[i].dim);
-    attention_build(g, x, k.dtype, &k);
-    Status s = graph_status(g);
-    s = s ? s : graph_plan(g);
-    s = s ? s : arena_open(&arena, device, graph_bytes(g) + ARENA_ALIGNMENT);
-    s = s ? s : graph_compile(g, &arena);
-    if (!CHECK(s == code && (!code || strstr(status_text(), text))))
-        printf("  got \"%s\", wanted \"%s\"\n", s ? status_text() : "no error", text);
-    graph_free(g);
-    arena_close(&arena);
-    device_close(device);
+    check_compiles(attention_build, &k, in.in, ATTENTION_INPUT_COUNT, (OpSetting){.dtype = k.dtype},
+                   code, text);
     attention_inputs_close(&in);
 }
 

@@ -2,7 +2,6 @@
  * is said where they cannot run. On the emulated device cuDNN is the fake of tests/cudnn, which computes
  * from the descriptors that it is given; on a card it is cuDNN. */
 #include "kernels/cudnn.h"
-#include "runtime/graph.h"
 #include "runtime/op.h"
 #include "tests/check_attention.h"
 #include "tests/on_device.h"
@@ -99,25 +98,9 @@ static void attention_adds_to_what_is_there(void)
 static void expect_refusal(AttentionCase k, bool training, const char *text)
 {
     AttentionInputs in = attention_inputs_open(&k, 0);
-    Tensor *x[ATTENTION_INPUT_COUNT] = {NULL};
-    Device *device = NULL;
 
-    if (!CHECK_OK(test_device_open(test_device(), 1, &device)))
-        return;
-    Graph *g = graph_new(device, (GraphOptions){.training = training});
-    for (int i = 0; i < ATTENTION_INPUT_COUNT; i++)
-        if (in.in[i].ndim)
-            x[i] =
-                graph_state(g, "x", in.in[i].places ? I32 : k.dtype, in.in[i].ndim, in.in[i].dim);
-    if (training)
-        graph_want_gradient(g, x[0]);
-    attention_build(g, x, k.dtype, &k);
-    Status s = graph_status(g);
-    s = s ? s : graph_plan(g);
-    if (!CHECK(s == E_DEVICE && strstr(status_text(), text)))
-        printf("  got \"%s\", wanted \"%s\"\n", s ? status_text() : "no error", text);
-    graph_free(g);
-    device_close(device);
+    check_compiles(attention_build, &k, in.in, ATTENTION_INPUT_COUNT,
+                   (OpSetting){.dtype = k.dtype, .inference = !training}, E_DEVICE, text);
     attention_inputs_close(&in);
 }
 
@@ -212,22 +195,9 @@ static void lstm_says_what_it_cannot(void)
                              .states = true,
                              .kernel = "cudnn"};
     RecurrentInputs p = recurrent_inputs(&k, 1);
-    Tensor *x[RECURRENT_CASE_INPUTS] = {NULL};
-    Device *device = NULL;
 
-    if (!CHECK_OK(test_device_open(test_device(), 1, &device)))
-        return;
-    Graph *g = graph_new(device, (GraphOptions){.training = false});
-    for (int i = 0; i < RECURRENT_CASE_INPUTS; i++)
-        if (p.in[i].ndim)
-            x[i] = graph_state(g, "x", p.in[i].places ? I32 : F32, p.in[i].ndim, p.in[i].dim);
-    recurrent_build(g, x, F32, &k);
-    Status s = graph_status(g);
-    s = s ? s : graph_plan(g);
-    if (!CHECK(s == E_DEVICE && strstr(status_text(), "from h0 = 0 alone")))
-        printf("  got \"%s\"\n", s ? status_text() : "no error");
-    graph_free(g);
-    device_close(device);
+    check_compiles(recurrent_build, &k, p.in, RECURRENT_CASE_INPUTS, (OpSetting){.inference = true},
+                   E_DEVICE, "from h0 = 0 alone");
     recurrent_inputs_free(&p);
 }
 
