@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # `make bundle`: a folder, and the same as .tar.gz, that runs where nothing is installed.
 #
-#   build/cairn-VERSION-linux-x86_64/
+#   deploy/bundle.sh [FOLDER]    writes into FOLDER, build where none is given:
+#
+#   cairn-VERSION-linux-x86_64/
 #     bin/cairn, bin/cairn-bench, bin/cairn-steps   lib/*.so   share/cairn/   source/ (what tests read)
 #     tests/test_*                 run-tests
 #
@@ -9,27 +11,28 @@
 # outside; the script fails where anything else would, or where a newer glibc than 2.36 (Debian
 # 12; Ubuntu 24.04 has 2.39) would be asked for.
 set -euo pipefail
+folder=$(realpath -m "${1:-$(dirname "$0")/../build}")
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 newest=2.36
-tree=build/bundle
+tree=$folder/bundle
 
 # DT_RPATH, not DT_RUNPATH: the libraries' own libraries must be found by it too
-cmake --log-level=WARNING -S . -B $tree -DCAIRN_CUDA="${CAIRN_CUDA:-ON}" \
+cmake --log-level=WARNING -S . -B "$tree" -DCAIRN_CUDA="${CAIRN_CUDA:-ON}" \
     -DCAIRN_OPENBLAS=OFF \
     -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN/../lib' \
     '-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags'
-cmake --build $tree -j "$jobs"
-version=$($tree/cairn --version | sed 's/[()]//g; s/ /-/g')
-out=build/$version-linux-x86_64
+cmake --build "$tree" -j "$jobs"
+version=$("$tree/cairn" --version | sed 's/[()]//g; s/ /-/g')
+out=$folder/$version-linux-x86_64
 rm -rf "$out" "$out.tar.gz"
 mkdir -p "$out"/{bin,lib,tests,share/cairn,source/tests}
 
-cp $tree/cairn "$out/bin"
+cp "$tree/cairn" "$out/bin"
 for program in cairn-bench cairn-steps; do
-    [ ! -x $tree/$program ] || cp $tree/$program "$out/bin"
+    [ ! -x "$tree/$program" ] || cp "$tree/$program" "$out/bin"
 done
-cp $tree/test_* "$out/tests"
+cp "$tree"/test_* "$out/tests"
 rm -f "$out"/tests/test_house_* # they read the source tree
 strip "$out"/bin/* "$out"/tests/*
 [ ! -d datasets/samples ] || cp -r datasets/samples "$out/share/cairn"
@@ -48,18 +51,18 @@ is_outside() { # glibc's libraries, and the driver's
 }
 for program in "$out"/bin/* "$out"/tests/*; do
     ldd "$program"
-done | awk '$2 == "=>" { print $1, $3 }' | sort -u >$tree/libraries.txt
+done | awk '$2 == "=>" { print $1, $3 }' | sort -u >"$tree/libraries.txt"
 while read -r name path; do
     is_outside "$name" && continue
     [ -f "$path" ] || { echo "bundle.sh: $name is not found" >&2; exit 1; }
     [ "$path" -ef "$out/lib/$name" ] || cp -L "$path" "$out/lib/$name"
-done <$tree/libraries.txt
+done <"$tree/libraries.txt"
 
 cat >"$out/run-tests" <<'END'
 #!/bin/sh
 # Runs every test program of this bundle; exits 1 where one fails.
 cd "$(dirname "$0")" || exit 1
-export CAIRN_SOURCE="$PWD/source" OMP_WAIT_POLICY=passive
+export CAIRN="$PWD/bin/cairn" CAIRN_SOURCE="$PWD/source" OMP_WAIT_POLICY=passive
 passed=0 failed=0 skipped=0
 for program in tests/test_*; do
     "$program" >log.txt 2>&1
@@ -82,12 +85,12 @@ chmod +x "$out/run-tests"
 # What must be true: every name that is asked for is outside by rule or lies in lib/; no glibc
 # newer than allowed; no library brings a search path of its own.
 for file in "$out"/bin/* "$out"/tests/* "$out"/lib/*; do
-    readelf -d "$file" >$tree/dynamic.txt
+    readelf -d "$file" >"$tree/dynamic.txt"
     while read -r name; do
         is_outside "$name" || [ -f "$out/lib/$name" ] ||
             { echo "bundle.sh: $file needs $name, which is not in the bundle" >&2; exit 1; }
-    done < <(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' $tree/dynamic.txt)
-    if grep -q '(RUNPATH)' $tree/dynamic.txt; then
+    done < <(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' "$tree/dynamic.txt")
+    if grep -q '(RUNPATH)' "$tree/dynamic.txt"; then
         echo "bundle.sh: $file has a RUNPATH, which hides the bundle's" >&2
         exit 1
     fi
@@ -98,5 +101,5 @@ for file in "$out"/bin/* "$out"/tests/* "$out"/lib/*; do
     fi
 done
 
-tar -C build --owner=0 --group=0 --sort=name -czf "$out.tar.gz" "$(basename "$out")"
+tar -C "$folder" --owner=0 --group=0 --sort=name -czf "$out.tar.gz" "$(basename "$out")"
 du -sh "$out" "$out.tar.gz"
