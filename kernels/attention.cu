@@ -279,24 +279,14 @@ extern "C" void attention_forward_cuda(Call *c)
     static_cast<const AttentionKernel *>(c->plan)->forward(c);
 }
 
-/* A gradient of zero. */
-static void clear_gradients(const Call *c)
-{
-    for (int i = Q; i <= V; i++)
-        if (c->din[i] && !(c->accumulate >> i & 1))
-            cudaMemset2DAsync(c->din[i]->data,
-                              (size_t)c->din[i]->stride * dtype_size(c->din[i]->dtype), 0,
-                              (size_t)tensor_columns(c->din[i]) * dtype_size(c->din[i]->dtype),
-                              (size_t)tensor_rows(c->din[i]), call_stream(c));
-}
-
 extern "C" void attention_backward_cuda(Call *c)
 {
     const AttentionArgs *args = static_cast<const AttentionArgs *>(c->args);
     const int64_t rows = tensor_rows(c->in[Q]), D = tensor_columns(c->in[Q]) / args->heads;
 
     if (!c->dout[0]) {
-        clear_gradients(c);
+        for (int i = Q; i <= V; i++)
+            clear_gradient(c, i);
         return;
     }
     const AttentionKernel *kernel = static_cast<const AttentionKernel *>(c->plan);

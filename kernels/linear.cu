@@ -187,14 +187,6 @@ static void add_slices(const Call *c, const float *sums, int64_t N, int64_t O)
     });
 }
 
-/* No rows: gradients that are not added to are zero. */
-static void clear_gradients(const Call *c)
-{
-    for (int i = 0; i <= BIAS; i++)
-        if (c->din[i] && !(c->accumulate >> i & 1))
-            (void)cudaMemsetAsync(c->din[i]->data, 0, tensor_bytes(c->din[i]), call_stream(c));
-}
-
 void linear_backward_cuda(Call *c)
 {
     const LinearPlan *p = static_cast<const LinearPlan *>(c->plan);
@@ -207,7 +199,8 @@ void linear_backward_cuda(Call *c)
         c->din[BIAS] ? static_cast<float *>(static_cast<void *>(scratch + p->du_bytes)) : nullptr;
 
     if (N == 0) {
-        clear_gradients(c);
+        for (int i = 0; i <= BIAS; i++)
+            clear_gradient(c, i);
         return;
     }
     if (sums || act)

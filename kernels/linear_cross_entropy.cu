@@ -195,8 +195,8 @@ static void run_chunks(Call *c)
     const float *wide = linear_cross_entropy_wide(c);
 
     linear_cross_entropy_run(c, run_rows);
-    if (dw && !add && tensor_rows(c->in[LCE_X]) == 0)
-        (void)cudaMemsetAsync(dw->data, 0, tensor_bytes(dw), call_stream(c));
+    if (dw && tensor_rows(c->in[LCE_X]) == 0)
+        clear_gradient(c, LCE_WEIGHT);
     if (!wide)
         return;
     with_type(dw->dtype, [&](auto zero) {

@@ -129,16 +129,6 @@ static void multiply_all(const Call *c, const Gates<T> &p)
                  tensor_row(c->din[W_HH], d * of_direction), nullptr, scratch);
 }
 
-/* No rows: gradients that are not added to are zero. */
-static void clear_products(const Call *c)
-{
-    static const int which[] = {X, W_IH, W_HH};
-
-    for (int i : which)
-        if (c->din[i] && !(c->accumulate >> i & 1))
-            (void)cudaMemsetAsync(c->din[i]->data, 0, tensor_bytes(c->din[i]), call_stream(c));
-}
-
 void recurrent_products_cuda(const Call *c, const RecurrentShape *s)
 {
     const RecurrentCuda *plan = static_cast<const RecurrentCuda *>(c->plan);
@@ -162,6 +152,7 @@ void recurrent_products_cuda(const Call *c, const RecurrentShape *s)
         if (s->N > 0)
             multiply_all<T>(c, p);
         else
-            clear_products(c);
+            for (int i : {X, W_IH, W_HH})
+                clear_gradient(c, i);
     });
 }
