@@ -40,7 +40,7 @@ done
 program=(tree/cairn-bench)
 run 0 linear --shape N=8,C=16,O=4 --device cpu --threads 1 --repeats 1 --json
 [ "$(grep -c '"operator": "linear"' out)" = 4 ] || bad "linear: two types, two passes"
-run 2 add --against out
+run 2 add --device cpu --against out
 [[ $err == "cairn bench: --against out: this build was made without jansson and reads no JSON" ]] ||
     bad "--against"
 program=(tree/cairn-steps)
