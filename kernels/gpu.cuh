@@ -199,15 +199,11 @@ static inline Weight<T> weight_of(const Tensor *x)
     return Weight<T>{x ? x->data : nullptr, x && x->dtype == F32};
 }
 
-/* Zero into gradient i where it is wanted and not added to; its rows may be strided or none. */
+/* Zero into gradient i where it is wanted and not added to. */
 static inline void clear_gradient(const Call *c, int i)
 {
-    const Tensor *x = c->din[i];
-
-    if (x && !(c->accumulate >> i & 1))
-        (void)c->device->table->fill_rows(c->device, c->stream, x->data, 0,
-                                          (size_t)tensor_columns(x) * dtype_size(x->dtype),
-                                          (size_t)x->stride * dtype_size(x->dtype), tensor_rows(x));
+    if (c->din[i] && !(c->accumulate >> i & 1))
+        call_clear(c, c->din[i]);
 }
 
 /* Calls f with a zero of the C++ type that stores dtype: with_type(x->dtype, [&](auto zero) {

@@ -16,14 +16,18 @@ static Status no_shape(Call *c)
     return OK;
 }
 
-static void clear_run(Call *c)
+void call_clear(const Call *c, const Tensor *x)
 {
-    const Tensor *x = c->din[0];
     const size_t size = dtype_size(x->dtype);
 
     ignore(c->device->table->fill_rows(c->device, c->stream, x->data, 0,
                                        (size_t)tensor_columns(x) * size, (size_t)x->stride * size,
                                        tensor_rows(x)));
+}
+
+static void clear_run(Call *c)
+{
+    call_clear(c, c->din[0]);
 }
 
 static Status one_shape(Call *c)

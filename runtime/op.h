@@ -96,6 +96,10 @@ struct Call {
 Tensor *call_output(Call *c, int i, Dtype dtype, int ndim, const int64_t dim[]);
 Tensor *call_save(Call *c, int i, Dtype dtype, int ndim, const int64_t dim[]);
 
+/* For kernels: zero into x on the call's stream; x may be strided, or have no rows. A failure stays with
+ * the device, which graph_run() asks after each instruction. */
+void call_clear(const Call *c, const Tensor *x);
+
 /* device_force_kernel() for the value of kernel.<op> of a recipe: "auto" lets the operator choose.
  * Errors: E_CONFIG for a name that the operator does not have on this device, with those it has.
  * Whether the card can run it on given shapes is told when a graph is planned. */
