@@ -51,6 +51,8 @@ static void lay_out_scratch(Call *c, const RecurrentShape *s, RecurrentPlan *p)
     c->scratch_bytes = 0;
     p->order = take(c, 2 * s->B, sizeof(int32_t));
     p->places = take(c, rows, sizeof(int64_t));
+    p->left_floats = recurrent_left(s->most, forward ? s->H : s->G * s->H);
+    p->left = take(c, s->items * s->D * p->left_floats, sizeof(float));
     p->weight = take(c, gates * s->state, sizeof(float));
     p->states = take(c, (forward ? 3 : 2) * rows * s->state, sizeof(float));
     if (!forward || !c->save[GATES])

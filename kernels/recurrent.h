@@ -11,7 +11,7 @@
  * One product gives what the inputs contribute to the gates of all rows. The recurrence then goes
  * step by step: the sequences are ranked by length, longest first, so that those that are still
  * running at step s are the first of them; their states lie in one block, and a step is one product
- * of that block with w_hh, its cells computed while the sums are in registers. The reverse direction
+ * of that block with w_hh, its cells computed while the sums are in the cache. The reverse direction
  * is the same recurrence over the rows from the last to the first. Sequences do not depend on each
  * other, so threads take some of them each and never meet.
  *

@@ -147,6 +147,7 @@ void recurrent_backward_item(const Call *c, const RecurrentShape *s, int64_t ite
              b.d * s->G * s->H * s->state,
         .c = b.dh,
         .c_row = s->state,
+        .left = (float *)(void *)((char *)c->scratch + plan->left) + item * plan->left_floats,
     };
 
     for (int64_t i = 0; i < all; i++)

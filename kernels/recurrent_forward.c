@@ -9,6 +9,7 @@ typedef struct Forward {
     int64_t d, first;               // direction; rank of the first row
     float *h[2], *cell;             // [most, state]
     int64_t *place;                 // [most]
+    float *left;
 } Forward;
 
 static int64_t sequence_of(const Forward *f, int64_t i)
@@ -76,6 +77,7 @@ static Forward forward_open(const Call *c, const RecurrentShape *s, int64_t item
     f.h[1] = f.h[0] + block;
     f.cell = f.h[1] + block;
     f.place = (int64_t *)(void *)(scratch + p->places) + item * s->most;
+    f.left = (float *)(void *)(scratch + p->left) + item * p->left_floats;
     return f;
 }
 
@@ -102,6 +104,7 @@ static RecurrentStep step_of(const Forward *f)
         .gates = gates + f->d * s->G * s->H,
         .gates_row = s->D * s->G * s->H,
         .place = f->place,
+        .left = f->left,
     };
 }
 

@@ -4,7 +4,17 @@
 
 #include "kernels/recurrent.h"
 
-enum { RECURRENT_VECTORS = 2 }; // of a panel of weights
+enum {
+    RECURRENT_VECTORS = 2,                     // of a panel of weights
+    RECURRENT_DEPTH = 256,                     // columns of a chunk of a left operand
+    RECURRENT_LEFT_ROW = RECURRENT_DEPTH + 16, // an odd number of cache lines
+};
+
+/* Floats of a left operand of products, copied as recurrent_block.h reads it. */
+static inline int64_t recurrent_left(int64_t rows, int64_t K)
+{
+    return (K + RECURRENT_DEPTH - 1) / RECURRENT_DEPTH * rows * RECURRENT_LEFT_ROW;
+}
 
 /* One time step of `rows` sequences in one direction; gates of row i are at place[i]. */
 typedef struct RecurrentStep {
@@ -19,6 +29,7 @@ typedef struct RecurrentStep {
     float *gates;        // gate k of unit u at [k * H + u]
     int64_t gates_row;
     const int64_t *place;
+    float *left; // scratch, recurrent_left(rows, H)
 } RecurrentStep;
 
 /* The gradient of one cell, n units of one row; gates and their gradients H apart. */
@@ -43,6 +54,7 @@ typedef struct RecurrentProduct {
     const float *b;
     float *c;
     int64_t c_row;
+    float *left; // scratch, recurrent_left(rows, K)
 } RecurrentProduct;
 
 typedef struct RecurrentBlocks {
@@ -61,7 +73,8 @@ typedef struct RecurrentPlan {
     GemmPlan *dx, *dw_ih;          // backward
     GemmPlan *dw_hh;               // for one direction
     int64_t gates_row, before_row; // backward: from one row to the next
-    size_t order, weight, states, places, gates_at, bias, dgates_h, sums, before, products;
+    int64_t left_floats;           // of an item
+    size_t order, weight, states, places, gates_at, bias, dgates_h, sums, before, left, products;
 } RecurrentPlan;
 
 /* Work item `item` of the D * items. */

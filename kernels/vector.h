@@ -178,24 +178,46 @@ VECTOR_INLINE float vector_choose(bool so, float yes, float no)
     return vector_bits((a & mask) | (b & ~mask));
 }
 
-/* e^x within 1 unit in the last place or so; 0 below -86.6, infinity above 88.72; NaN stays. */
-VECTOR_INLINE float vector_exp(float x)
+/* e^c = p 2^n: gives p; *n: n in the low bits. -86.6 <= c <= 88.722839, or NaN. */
+VECTOR_INLINE float vector_exp_parts(float c, uint32_t *n)
 {
-    const float low = -86.6f, high = 88.722839f, magic = 0x1.8p23f;
-    const float above = x < low ? low : x;
-    const float c = above > high ? high : above;
+    const float magic = 0x1.8p23f;
     const float shifted = __builtin_fmaf(c, 0x1.715476p0f, magic); // c / ln 2, to the nearest
-    const float n = shifted - magic;
-    const float r = __builtin_fmaf(n, 0x1.05c611p-29f, __builtin_fmaf(n, -0x1.62e43p-1f, c));
+    const float whole = shifted - magic;
+    const float r =
+        __builtin_fmaf(whole, 0x1.05c611p-29f, __builtin_fmaf(whole, -0x1.62e43p-1f, c));
     float q = __builtin_fmaf(r, 0.00139013323f, 0.00836325979f);
     q = __builtin_fmaf(q, r, 0.0416668549f);
     q = __builtin_fmaf(q, r, 0.166665766f);
     q = __builtin_fmaf(q, r, 0.499999995f);
-    const float p = __builtin_fmaf(r * r, q, r) + 1;
-    uint32_t bits;
-    memcpy(&bits, &shifted, sizeof bits);
-    const float y = p * vector_bits((bits + 126) << 23) * 2; // 2^n in two steps: n may be 128
+    memcpy(n, &shifted, sizeof *n);
+    return __builtin_fmaf(r * r, q, r) + 1;
+}
+
+/* e^x within 1 unit in the last place or so; 0 below -86.6, infinity above 88.72; NaN stays. */
+VECTOR_INLINE float vector_exp(float x)
+{
+    const float low = -86.6f, high = 88.722839f;
+    const float above = x < low ? low : x;
+    uint32_t n;
+    const float p = vector_exp_parts(above > high ? high : above, &n);
+    const float y = p * vector_bits((n + 126) << 23) * 2; // 2^n in two steps: n may be 128
     return vector_choose(x < low, 0, vector_choose(x > high, INFINITY, y));
+}
+
+/* The same bits from -86.6 to 87; beyond, what it is there: half the instructions. NaN stays. */
+VECTOR_INLINE float vector_exp_bounded(float x)
+{
+    const float above = x < -86.6f ? -86.6f : x;
+    uint32_t n;
+    const float p = vector_exp_parts(above > 87.0f ? 87.0f : above, &n);
+    return p * vector_bits((n + 127) << 23);
+}
+
+/* 1 / (1 + e^-x); at least e^-87. */
+VECTOR_INLINE float vector_sigmoid(float x)
+{
+    return 1 / (1 + vector_exp_bounded(-x));
 }
 
 /* Within 2 units in the last place or so. */
@@ -207,7 +229,7 @@ VECTOR_INLINE float vector_tanh(float x)
     q = __builtin_fmaf(q, s, 0.133327677f);
     q = __builtin_fmaf(q, s, -0.333333289f);
     const float near = __builtin_fmaf(s * a, q, a);
-    const float far = 1 - 2 / (vector_exp(2 * a) + 1);
+    const float far = 1 - 2 / (vector_exp_bounded(2 * a) + 1);
     return __builtin_copysignf(vector_choose(a < 0.625f, near, far), x);
 }
 

@@ -43,22 +43,45 @@ static Result run_blocks(const RecurrentBlocks *b, RecurrentKind kind, bool relu
     int64_t place[ROWS];
     float *w = normal_values(G * H * H, 10), *panels = calloc((size_t)(G * H * s.state), 4);
     float *before = normal_values(ROWS * s.state, 11), *bias = normal_values(s.state, 12);
+    float *left = calloc((size_t)recurrent_left(ROWS, G * H), sizeof *left);
     const Tensor weight = {.data = w, .dim = {G * H, H}, .ndim = 2, .stride = H};
 
     for (int i = 0; i < ROWS; i++)
         place[i] = i * 7 % PLACES;
     recurrent_panels_forward(&weight, &s, b->lanes, panels, 1);
-    b->step(&(RecurrentStep){kind, relu, true, ROWS, H, s.state, panels, bias, before, r.h, r.cell,
-                             r.gates, G * H, place});
+    b->step(&(RecurrentStep){.kind = kind,
+                             .relu = relu,
+                             .keep = true,
+                             .rows = ROWS,
+                             .H = H,
+                             .state = s.state,
+                             .weight = panels,
+                             .bias = bias,
+                             .before = before,
+                             .h = r.h,
+                             .cell = r.cell,
+                             .gates = r.gates,
+                             .gates_row = G * H,
+                             .place = place,
+                             .left = left});
     recurrent_panels_backward(&weight, &s, b->lanes, panels, 1);
-    b->product(
-        &(RecurrentProduct){ROWS, H, G * H, r.gates, G * H, place, panels, r.carried, s.state});
+    b->product(&(RecurrentProduct){.rows = ROWS,
+                                   .columns = H,
+                                   .K = G * H,
+                                   .a = r.gates,
+                                   .a_row = G * H,
+                                   .place = place,
+                                   .b = panels,
+                                   .c = r.carried,
+                                   .c_row = s.state,
+                                   .left = left});
     b->slope(&(RecurrentSlope){kind, relu, H, H, r.gates, r.cell, before, bias, r.dh, r.dc,
                                r.dgates, r.dgates_h, r.sums});
     free(w);
     free(panels);
     free(before);
     free(bias);
+    free(left);
     return r;
 }
 
@@ -72,7 +95,7 @@ static bool same(const float *a, const float *b, int64_t row, int64_t rows, int6
 
 static void avx2_and_avx512_agree(void)
 {
-    static const int64_t width[] = {1, 8, 15, 16, 31, 64, 65, 200};
+    static const int64_t width[] = {1, 8, 15, 16, 31, 64, 65, 200, 300};
 
     if (!__builtin_cpu_supports("x86-64-v4")) {
         SKIP("no AVX-512 here");
